@@ -1,0 +1,74 @@
+"""Where files live, and how they are written: whole or not at all."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lowtide.errors import ArtifactError
+
+ARTIFACTS = Path("artifacts")
+DATA = ARTIFACTS / "data"
+REPORTS = Path("reports")
+STATE = Path(".lowtide")  # what survives between processes and is nobody's output
+LEDGER = STATE / "ledger.db"
+CHECKPOINTS = STATE / "checkpoints"
+
+TEACHER = ARTIFACTS / "teacher.safetensors"
+STUDENT = ARTIFACTS / "student.safetensors"
+PRUNED = ARTIFACTS / "pruned.safetensors"
+QUANTIZED = ARTIFACTS / "quantized.onnx"
+TEACHER_ONNX = ARTIFACTS / "teacher.fp32.onnx"
+STUDENT_ONNX = ARTIFACTS / "student.fp32.onnx"
+MODEL_FP32 = ARTIFACTS / "model.fp32.onnx"
+MODEL_INT8 = ARTIFACTS / "model.int8.onnx"
+VERDICT = REPORTS / "verdict.json"
+
+
+def report_path(stage: str) -> Path:
+    return REPORTS / f"{stage}.json"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; renamed onto it, fsynced, if the body succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(
+            f"{path} is missing: run the stage that writes it, or `dvc repro`"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error}): run `dvc repro --force`") from None
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path} holds {type(content).__name__}, expected a JSON object")
+    return content

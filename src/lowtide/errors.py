@@ -1,0 +1,70 @@
+"""Everything lowtide raises on purpose.
+
+LowtideError
+├── UsageError            the command was called wrongly                       (exit 2)
+│   └── ParamsError       params.yaml: unknown key, wrong type, bad value
+├── DataError             images or labels that cannot be used                 (exit 1)
+├── CarbonError           no usable intensity for a zone and an instant        (exit 1)
+├── MeterError            an energy source that was asked for cannot be read   (exit 1)
+├── ModelError            a factory, a weight file or a graph that is unusable (exit 1)
+├── ArtifactError         a declared file is missing, broken or unwritable     (exit 1)
+├── LockedError           another pipeline works in this checkout              (exit 1)
+├── TrackingError         the tracking server refused a record                 (exit 1)
+└── RefusalError          lowtide said no on purpose                           (exit 3)
+    ├── DeadlineError     the work does not fit before the deadline
+    └── GateError         the verdict forbids what was asked
+
+A message says what was found, where, and what to do about it, in one line.
+"""
+
+
+class LowtideError(Exception):
+    exit_code = 1
+
+
+class UsageError(LowtideError):
+    exit_code = 2
+
+
+class ParamsError(UsageError):
+    pass
+
+
+class DataError(LowtideError):
+    pass
+
+
+class CarbonError(LowtideError):
+    pass
+
+
+class MeterError(LowtideError):
+    pass
+
+
+class ModelError(LowtideError):
+    pass
+
+
+class ArtifactError(LowtideError):
+    pass
+
+
+class LockedError(LowtideError):
+    pass
+
+
+class TrackingError(LowtideError):
+    pass
+
+
+class RefusalError(LowtideError):
+    exit_code = 3
+
+
+class DeadlineError(RefusalError):
+    pass
+
+
+class GateError(RefusalError):
+    pass

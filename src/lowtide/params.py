@@ -1,0 +1,162 @@
+"""params.yaml as frozen types: every key required, unknown keys refused, no defaults in code."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from lowtide.errors import ParamsError
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _as_utc(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise ValueError("needs a time zone, for example 2022-04-14T03:00:00Z")
+    return instant.astimezone(UTC)
+
+
+UtcInstant = Annotated[datetime, AfterValidator(_as_utc)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataParams(Section):
+    source: Literal["digits", "parquet", "imagefolder", "npz"]
+    path: Path | None
+    test_path: Path | None
+    val_fraction: Annotated[float, Field(gt=0, lt=1)]
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    image_size: tuple[Count, Count] | None
+    skip_bad: bool
+
+
+class CarbonParams(Section):
+    zone: Annotated[str, Field(min_length=1)]
+    source: Literal["auto", "trace", "typical"]
+    trace: str | None
+    replay_start: UtcInstant | None
+    replay_speed: Positive
+    pue: Annotated[float, Field(ge=1)]
+
+
+class ScheduleParams(Section):
+    deadline_hours: NonNegative
+    levels: tuple[Share, ...]
+    slot_minutes: Count
+    resume_minutes: NonNegative
+    max_in_process_pause_minutes: NonNegative
+
+
+class ObjectiveParams(Section):
+    alpha: NonNegative
+    beta: NonNegative
+    gamma: NonNegative
+
+
+class ModelParams(Section):
+    teacher: str
+    student: str
+
+
+class FitParams(Section):
+    """What every fit by gradient descent needs."""
+
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    momentum: Fraction
+    weight_decay: NonNegative
+    augment: Literal["none", "shift", "flip-shift"]
+    precision: Literal["auto", "fp32", "bf16"]
+
+
+class TrainParams(FitParams):
+    label_smoothing: Fraction
+
+
+class DistillParams(FitParams):
+    temperature: Positive
+    soft_weight: Share
+
+
+class PruneParams(DistillParams):
+    macs_fraction: Annotated[float, Field(gt=0, le=1)]
+    round_to: Count
+
+
+class QuantizeParams(Section):
+    calibration_images: Count
+    method: Literal["minmax", "entropy", "percentile"]
+    val_accuracy_drop_max: NonNegative
+
+
+class ExportParams(Section):
+    opset: Annotated[int, Field(ge=18)]
+    parity_tolerance: Positive
+
+
+class EvaluateParams(Section):
+    batch_size: Count
+    num_repeats: Annotated[int, Field(ge=2)]
+    num_threads: Count | None
+
+
+class BudgetParams(Section):
+    accuracy_min: Share
+    accuracy_drop_max: NonNegative
+    worst_class_recall_min: Share
+    onnx_agreement_min: Share
+    training_emissions_g_max: NonNegative
+    training_energy_kwh_max: NonNegative
+    inference_energy_j_max: NonNegative
+    latency_ms_p95_max: NonNegative
+    model_size_bytes_max: NonNegative
+    break_even_inferences_max: NonNegative
+
+
+class Params(Section):
+    seed: Annotated[int, Field(ge=0)]
+    data: DataParams
+    carbon: CarbonParams
+    schedule: ScheduleParams
+    objective: ObjectiveParams
+    model: ModelParams
+    train: TrainParams
+    distill: DistillParams
+    prune: PruneParams
+    quantize: QuantizeParams
+    export: ExportParams
+    evaluate: EvaluateParams
+    budgets: BudgetParams
+
+
+def load_params(path: Path) -> Params:
+    """Read and check a params file.
+
+    Raises:
+        ParamsError: the file is missing, is no YAML, or has an unknown key, a missing key or
+            a value of the wrong type; names the first such key.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParamsError(f"{path} cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the top level"
+        found = "" if first["type"] == "missing" else f" (found {first['input']!r})"
+        more = f"; {error.error_count() - 1} more" if error.error_count() > 1 else ""
+        raise ParamsError(f"{path}: {key}: {first['msg']}{found}{more}") from None
