@@ -1,0 +1,111 @@
+"""From the name in params.yaml to a network that takes raw pixels."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lowtide.errors import LowtideError, ModelError
+from lowtide.models.family import FAMILY, TideNet
+
+Factory = Callable[[int, tuple[int, int], int], nn.Module]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a factory is called with, and the pixel statistics the model normalises by."""
+
+    factory: str
+    in_channels: int
+    image_size: tuple[int, int]
+    num_classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Classifier(nn.Module):
+    """Pixels 0..255 [N, C, H, W], uint8 or float -> logits [N, num_classes]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        normalised = (images.to(self.mean.dtype) - self.mean) / self.std
+        return self.net(normalised)  # type: ignore[no-any-return]
+
+
+def build(spec: ModelSpec) -> Classifier:
+    """Make the model and try it on one batch of zeros.
+
+    Raises:
+        ModelError: the name is unknown, the factory cannot be imported or called, returns no
+            `nn.Module`, or a module whose output is not [N, num_classes].
+    """
+    net = _call(spec)
+    if not isinstance(net, nn.Module):
+        raise ModelError(
+            f"{spec.factory} returned {type(net).__name__}: it has to return a torch.nn.Module"
+        )
+    _check_output(net, spec)
+    return Classifier(net, spec.mean, spec.std)
+
+
+def _call(spec: ModelSpec) -> object:
+    if spec.factory in FAMILY:
+        config = FAMILY[spec.factory]
+        return TideNet(config, spec.in_channels, spec.image_size, spec.num_classes)
+    factory = _import(spec.factory)
+    try:
+        return factory(spec.in_channels, spec.image_size, spec.num_classes)
+    except LowtideError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- whatever the user's own factory raises
+        raise ModelError(
+            f"{spec.factory}({spec.in_channels}, {spec.image_size}, {spec.num_classes}) failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _import(name: str) -> Factory:
+    module_name, colon, function = name.partition(":")
+    if not colon:
+        known = ", ".join(sorted(FAMILY))
+        raise ModelError(f"no model named {name!r}: take one of {known}, or module:function")
+    if os.getcwd() not in sys.path:  # noqa: PTH109 -- sys.path holds strings
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    try:
+        factory = getattr(importlib.import_module(module_name), function)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(f"model factory {name} cannot be imported: {error}") from None
+    if not callable(factory):
+        raise ModelError(f"model factory {name} is {type(factory).__name__}, not a function")
+    return factory  # type: ignore[no-any-return]
+
+
+def _check_output(net: nn.Module, spec: ModelSpec) -> None:
+    training = net.training
+    net.eval()
+    try:
+        with torch.no_grad():
+            output = net(torch.zeros(2, spec.in_channels, *spec.image_size))
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{spec.factory} cannot take images of {spec.in_channels}x{spec.image_size[0]}x"
+            f"{spec.image_size[1]}: {str(error).splitlines()[0]}"
+        ) from error
+    shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    if shape != (2, spec.num_classes):
+        raise ModelError(
+            f"{spec.factory} gives {shape} for 2 images: expected (2, {spec.num_classes}) logits"
+        )
+    net.train(training)

@@ -1,0 +1,126 @@
+"""Running in clean hours: the hook that asks the plan before each step whether to go on."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from lowtide.carbon.signal import IntensitySource
+from lowtide.clock import Clock
+from lowtide.errors import CarbonError, DeadlineError
+from lowtide.params import ScheduleParams
+from lowtide.planning.plan import Plan, plan_work
+
+MEASURED_STEPS = 8  # after these the time of a step is known well enough to plan with
+DEFERRED_EXIT_CODE = 75  # EX_TEMPFAIL: come back later
+MAY_DEFER = "LOWTIDE_MAY_DEFER"
+
+
+class Deferred(Exception):  # noqa: N818 -- no error: the plan says to come back later
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"deferred until {until.isoformat()}")
+        self.until = until
+
+
+class Split(Protocol):
+    def split(self) -> None:
+        """Close the energy interval here and begin the next one at the clock's present."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    start: datetime
+    end: datetime
+    intensity_g_per_kwh: float | None
+
+
+@dataclass
+class Pacer:
+    """A training hook. Re-plans when a planned slot ends; waits where the plan holds no work.
+
+    `later_work` is what other stages still need, as a multiple of this fit's own work: they share
+    the deadline, so this much time is kept for them.
+    """
+
+    clock: Clock
+    source: IntensitySource
+    schedule: ScheduleParams
+    deadline: datetime
+    window: Split
+    later_work: float
+    on_pause: Callable[[Pause, Plan], None]
+    pauses: list[Pause] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
+    _measured: int = 0
+    _step_started: datetime | None = None
+    _step_hours: float = 0.0
+    _look_at: datetime | None = None
+
+    def before_step(self, step: int, num_steps: int) -> None:
+        if 0.0 in self.schedule.levels and self._measured >= MEASURED_STEPS:
+            now = self.clock.now()
+            if self._look_at is None or now >= self._look_at:
+                self._follow_plan(now, (num_steps - step) * self._step_hours)
+        self._step_started = self.clock.now()
+
+    def after_step(self, step: int, num_steps: int, loss: float) -> None:
+        del step, num_steps, loss
+        assert self._step_started is not None
+        hours = (self.clock.now() - self._step_started) / timedelta(hours=1)
+        self._measured += 1
+        weight = max(1 / self._measured, 0.05)
+        self._step_hours += weight * (hours - self._step_hours)
+
+    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        pass
+
+    def _follow_plan(self, now: datetime, work_hours: float) -> None:
+        slot = timedelta(minutes=self.schedule.slot_minutes)
+        self._look_at = now + slot
+        plan = self._plan(now, work_hours)
+        if plan is None or plan.level_at(now) > 0:
+            return
+        self.plans.append(plan)
+        until = plan.next_start(now)
+        if until is None or until - now < timedelta(minutes=self.schedule.resume_minutes):
+            return
+        self._wait(now, until, plan)
+        self._look_at = until + slot
+
+    def _plan(self, now: datetime, work_hours: float) -> Plan | None:
+        """The plan from here, or None where there is nothing to choose: then training runs on."""
+        due = self.deadline - timedelta(hours=work_hours * self.later_work)
+        hours_left = (due - now) / timedelta(hours=1)
+        if hours_left <= work_hours:
+            return None
+        try:
+            return plan_work(
+                self.source.forecast(now, hours_left),
+                now=now,
+                work_hours=work_hours,
+                deadline=due,
+                slot_minutes=self.schedule.slot_minutes,
+                resume_minutes=self.schedule.resume_minutes,
+            )
+        except (CarbonError, DeadlineError) as reason:
+            print(f"lowtide: training on without a plan: {reason}", file=sys.stderr)
+            return None
+
+    def _wait(self, now: datetime, until: datetime, plan: Plan) -> None:
+        pause = Pause(now, until, self._intensity(now))
+        self.pauses.append(pause)
+        self.on_pause(pause, plan)
+        longest = timedelta(minutes=self.schedule.max_in_process_pause_minutes)
+        if until - now > longest and os.environ.get(MAY_DEFER) == "1":
+            raise Deferred(until)
+        self.window.split()
+        self.clock.sleep_until(until)
+        self.window.split()
+
+    def _intensity(self, now: datetime) -> float | None:
+        try:
+            return self.source.current(now).intensity_g_per_kwh
+        except CarbonError:
+            return None
