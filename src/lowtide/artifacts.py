@@ -10,6 +10,8 @@ from typing import Any
 
 from lowtide.errors import ArtifactError
 
+STAGES = ("prepare", "train", "distill", "prune", "quantize", "export", "evaluate", "judge")
+
 ARTIFACTS = Path("artifacts")
 DATA = ARTIFACTS / "data"
 REPORTS = Path("reports")
@@ -26,6 +28,7 @@ STUDENT_ONNX = ARTIFACTS / "student.fp32.onnx"
 MODEL_FP32 = ARTIFACTS / "model.fp32.onnx"
 MODEL_INT8 = ARTIFACTS / "model.int8.onnx"
 VERDICT = REPORTS / "verdict.json"
+DEFERRED = STATE / "deferred.json"  # there while a stage waits for a planned instant
 
 
 def report_path(stage: str) -> Path:

@@ -1,0 +1,59 @@
+"""The pipeline: data, a carbon gate, training, compression, a verdict, promotion."""
+
+import sys
+from datetime import datetime
+
+from prefect import flow
+from prefect.states import Completed, Failed, State
+
+from lowtide.artifacts import STAGES, STATE
+from lowtide.errors import LowtideError
+from lowtide.lock import pipeline_lock
+from tasks.clean_power import deferral, wait_for_clean_power
+from tasks.defer import defer, may_defer
+from tasks.dvc import find_stale_stages, run_stage
+from tasks.promote import promote, publish, record
+from tasks.summary import print_summary
+
+
+@flow(name="carbon-aware-pipeline", log_prints=False)
+def carbon_aware_pipeline(attempt: int = 0, arrived_at: datetime | None = None) -> State:
+    """Bring every stage up to date in clean hours, judge, and promote what passed."""
+    with pipeline_lock(STATE):
+        stale = find_stale_stages()
+        for stage in STAGES:
+            if stage == "train" and "train" in stale:
+                wait = wait_for_clean_power(arrived_at, may_defer())
+                if wait.defer_s is not None:
+                    at = defer(wait.defer_s, attempt, wait.arrived_at)
+                    return Completed(name="Deferred", message=f"back at {at:%H:%M:%S} UTC")
+            done = run_stage.with_options(name=stage)(
+                stage, stage in stale, may_defer(), return_state=True
+            )
+            if done.name == "Deferred":
+                later = deferral()
+                at = defer(later.defer_s, attempt, later.arrived_at)
+                return Completed(name="Deferred", message=f"back at {at:%H:%M:%S} UTC")
+            if not done.is_completed():
+                return Failed(message=done.message)
+        run_id = record()
+        version = promote(run_id)
+        publish(run_id, version)
+        print_summary(stale)
+        return Completed(message=version.outcome)
+
+
+def main() -> int:
+    try:
+        state = carbon_aware_pipeline(return_state=True)
+    except LowtideError as error:
+        print(f"lowtide: {error}", file=sys.stderr)
+        return error.exit_code
+    if state.is_completed():
+        return 0
+    print(f"lowtide: {state.message}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""When a job that has just arrived should start."""
+
+from datetime import datetime, timedelta
+
+from lowtide.carbon.signal import IntensitySource, IntensityValue
+from lowtide.params import ScheduleParams
+from lowtide.planning.plan import Plan, plan_work
+
+
+def plan_start(
+    source: IntensitySource,
+    schedule: ScheduleParams,
+    now: datetime,
+    deadline: datetime,
+    work_hours: float,
+) -> tuple[Plan, list[IntensityValue]]:
+    """The plan for the whole work and the forecast it rests on; the deadline outranks carbon.
+
+    A deadline that has become too close (a late start, slower work) is moved to the earliest
+    possible finish: the work then runs at once.
+    """
+    due = max(deadline, now + timedelta(hours=work_hours))
+    hours = (due - now) / timedelta(hours=1)
+    forecast = source.forecast(now, hours)
+    plan = plan_work(
+        forecast,
+        now=now,
+        work_hours=work_hours,
+        deadline=due,
+        slot_minutes=schedule.slot_minutes,
+        resume_minutes=schedule.resume_minutes,
+    )
+    return plan, forecast

@@ -1,0 +1,44 @@
+"""Reports in lines for the terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def stage_line(report: Mapping[str, Any]) -> str:
+    """For example `train: accuracy 0.9861 (val), 0.0003 kWh, 0.09 g CO2e (estimated), 12 s`."""
+    parts = []
+    if report.get("accuracy") is not None:
+        parts.append(f"accuracy {report['accuracy']:.4f} ({report['accuracy_split']})")
+    if "passed" in report:
+        parts.append("passed" if report["passed"] else "refused")
+    parts.append(energy_text(report))
+    parts.append(f"{report['duration_s']:.0f} s")
+    return f"{report['stage']}: {', '.join(parts)}"
+
+
+def energy_text(report: Mapping[str, Any]) -> str:
+    energy = number(report["energy_kwh"], "kWh")
+    return f"{energy}, {number(report['emissions_g'], 'g CO2e')} ({report['provenance']['energy']})"
+
+
+def number(value: float | None, unit: str) -> str:
+    return f"unknown {unit}" if value is None else f"{value:.3g} {unit}"
+
+
+def verdict_text(verdict: Mapping[str, Any]) -> str:
+    lines = [f"verdict: {'passed' if verdict['passed'] else 'REFUSED'}"]
+    for reason in verdict["reasons"]:
+        mark = "ok  " if reason["passed"] else "FAIL"
+        value = "unknown" if reason["value"] is None else f"{reason['value']:.4g}"
+        detail = f"  ({reason['detail']})" if reason["detail"] else ""
+        lines.append(f"  {mark} {reason['check']}: {value}, limit {reason['limit']:.4g}{detail}")
+    return "\n".join(lines)
+
+
+def doctor_text(checks: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    for check in checks:
+        lines.append(f"{'ok  ' if check['ok'] else 'FAIL'} {check['name']}: {check['detail']}")
+        if not check["ok"]:
+            lines.append(f"     -> {check['fix']}")
+    return "\n".join(lines)

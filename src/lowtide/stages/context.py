@@ -1,0 +1,210 @@
+"""What surrounds a stage: its session, clock, energy window, MLflow run and report."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lowtide import artifacts, session
+from lowtide.carbon.signal import IntensitySource
+from lowtide.carbon.sources import open_source
+from lowtide.clock import Clock
+from lowtide.energy.counterfactual import run_now_emissions_g
+from lowtide.energy.ledger import Ledger, Totals
+from lowtide.energy.meter import EnergyMeter, Window
+from lowtide.energy.open import open_sources
+from lowtide.params import Params
+from lowtide.tracking import Run, Tracker
+from lowtide.training.pacing import Deferred
+
+VERSIONED = ("lowtide", "torch", "onnxruntime", "onnx", "numpy", "codecarbon")
+
+
+@dataclass
+class StageContext:
+    """Handed to a stage's `run(params, context)`; what it returns becomes its report."""
+
+    stage: str
+    run_id: str
+    session: session.Session
+    clock: Clock
+    source: IntensitySource
+    window: Window
+    ledger: Ledger
+    run: Run
+    pipeline: Run
+    done: bool = False  # the session ends with this stage
+
+    @property
+    def checkpoint(self) -> Path:
+        return artifacts.CHECKPOINTS / f"{self.stage}.safetensors"
+
+    def finish(self) -> None:
+        """The last stage is through: the session closes, the pipeline run has ended."""
+        self.done = True
+        self.pipeline.end("FINISHED")
+
+
+def fingerprint(*parts: Any) -> str:
+    """Of everything a fit depends on; paths count by their content."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.read_bytes() if isinstance(part, Path) else repr(part).encode()
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+@contextmanager
+def stage_context(stage: str, params: Params, resumed_run_id: str | None) -> Iterator[StageContext]:
+    """Open everything, and close it in the right order whatever the body does."""
+    current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
+    source = open_source(params.carbon)
+    tracker = Tracker(artifacts.STATE, None)
+    run_id = resumed_run_id or f"{current.pipeline_id[:12]}-{stage}-{uuid.uuid4().hex[:8]}"
+    pipeline, run = _open_runs(tracker, current, stage, run_id, params)
+    sources = open_sources()
+    with Ledger(artifacts.LEDGER) as ledger:
+        meter = EnergyMeter(sources, source, clock, ledger, params.carbon.pue)
+        status, done = "FAILED", False
+        try:
+            with meter.window(run_id, stage) as window:
+                context = StageContext(
+                    stage, run_id, current, clock, source, window, ledger, run, pipeline
+                )
+                yield context
+            status, done = "FINISHED", context.done
+        except Deferred as deferred:
+            session.leave(artifacts.STATE, current, deferred.until)
+            status = "SCHEDULED"
+            raise
+        finally:
+            if status != "SCHEDULED":
+                session.leave(artifacts.STATE, current, clock.now(), done=done)
+            for energy_source in sources:
+                energy_source.close()
+            if status != "SCHEDULED":
+                run.end(status)
+            _say_unsent(tracker)
+
+
+def _open_runs(
+    tracker: Tracker, current: session.Session, stage: str, run_id: str, params: Params
+) -> tuple[Run, Run]:
+    pipeline = open_pipeline_run(tracker, current)
+    pipeline.log_params({"seed": params.seed, **_flat("model", params.model.model_dump())})
+    tags = {"lowtide.kind": "stage", "lowtide.stage": stage, "lowtide.stage_run_id": run_id}
+    run = tracker.start_run(run_id, stage, parent_key=current.pipeline_id, tags=tags)
+    section = getattr(params, stage, None)
+    if section is not None:
+        run.log_params(_flat(stage, section.model_dump(mode="json")))
+    return pipeline, run
+
+
+def open_pipeline_run(tracker: Tracker, current: session.Session) -> Run:
+    return tracker.start_run(
+        current.pipeline_id,
+        f"pipeline-{current.pipeline_id[:8]}",
+        parent_key=None,
+        tags={"lowtide.kind": "pipeline", "lowtide.clock": "replay" if current.replay else "system"},
+    )
+
+
+def _flat(prefix: str, section: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}.{key}": value for key, value in section.items()}
+
+
+def _say_unsent(tracker: Tracker) -> None:
+    unsent = tracker.close()
+    if unsent.num_entries:
+        print(
+            f"lowtide: {unsent.num_entries} MLflow entries of {unsent.num_runs} runs are kept in "
+            f"{artifacts.STATE / 'journal'} and will be sent by the next stage "
+            f"({unsent.reason})",
+            file=sys.stderr,
+        )
+
+
+def describe(context: StageContext, totals: Totals) -> dict[str, Any]:
+    """The part that every report has: energy, emissions, provenance, host, versions, ids."""
+    return {
+        "stage": context.stage,
+        "stage_run_id": context.run_id,
+        "pipeline_id": context.session.pipeline_id,
+        "mlflow_run_id": context.run.mlflow_run_id,
+        "energy_kwh": totals.energy_kwh,
+        "emissions_g": totals.emissions_g,
+        "run_now_emissions_g": run_now_emissions_g(
+            context.ledger, context.run_id, context.source, context.session.arrived_at
+        ),
+        "duration_s": totals.duration_s,
+        "mean_intensity_g_per_kwh": totals.mean_intensity_g_per_kwh,
+        "components": {
+            name: {
+                "energy_kwh": part.energy_kwh,
+                "source": part.source,
+                "provenance": part.provenance,
+            }
+            for name, part in totals.components.items()
+        },
+        "provenance": {
+            "energy": totals.provenance,
+            "intensity": context.source.name,
+            "clock": "replay" if context.session.replay else "system",
+            "host": platform.node(),
+            "cpu_count": os.cpu_count(),
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+            "versions": _versions(),
+            "commit": commit(),
+            "finished_at": _iso(context.clock.now()),
+        },
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """The checkout's commit, `-dirty` if it has uncommitted changes; None outside git."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _iso(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+def log_report(context: StageContext, report: Mapping[str, Any]) -> None:
+    """Every number at the top of a report becomes a metric of the stage's run."""
+    numbers = {
+        key: float(value)
+        for key, value in report.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    context.run.log_metrics(numbers)
+    path = artifacts.report_path(context.stage)
+    artifacts.write_text(path, json.dumps(report, indent=2, allow_nan=False) + "\n")
+    context.run.log_artifact(path)

@@ -1,0 +1,38 @@
+"""The teacher, trained in clean hours."""
+
+from typing import Any
+
+import torch
+
+from lowtide import artifacts
+from lowtide.data.batches import load_card
+from lowtide.models.factory import build
+from lowtide.models.weights import save_model
+from lowtide.params import Params
+from lowtide.stages.context import StageContext
+from lowtide.stages.fitting import fingerprint, model_spec, resumable_run, run_fit
+from lowtide.training.losses import label_loss
+
+
+def _mark(params: Params) -> str:
+    return fingerprint(params.train, params.model.teacher, params.seed,
+                       artifacts.DATA / "card.json")  # fmt: skip
+
+
+def resumable(params: Params) -> str | None:
+    if not (artifacts.DATA / "card.json").exists():
+        return None
+    return resumable_run(artifacts.CHECKPOINTS / "train.safetensors", _mark(params))
+
+
+def run(params: Params, context: StageContext) -> dict[str, Any]:
+    spec = model_spec(params.model.teacher, load_card(artifacts.DATA))
+    torch.manual_seed(params.seed)
+    model = build(spec)
+    figures = run_fit(
+        params, params.train, context, model,
+        lambda _precision: label_loss(params.train.label_smoothing),
+        _mark(params), params.distill.epochs + params.prune.epochs,
+    )  # fmt: skip
+    save_model(artifacts.TEACHER, model, spec)
+    return figures

@@ -1,0 +1,86 @@
+"""What a person sees while a fit runs, and the curves MLflow draws meanwhile."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from lowtide.energy.ledger import Totals
+
+EVERY_S = 1.0
+
+
+class Metrics(Protocol):
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None: ...
+
+
+class Meter(Protocol):
+    def totals(self) -> Totals: ...
+
+
+def energy_text(totals: Totals) -> str:
+    """For example `0.412 Wh  0.11 g (estimated)`."""
+    if totals.energy_kwh is None:
+        return "energy unknown"
+    grams = "? g" if totals.emissions_g is None else f"{totals.emissions_g:.3g} g"
+    return f"{totals.energy_kwh:.3g} kWh {grams} CO2e ({totals.provenance})"
+
+
+class Progression:
+    """A training hook: progress bar with energy and grams so far, live metrics each second."""
+
+    def __init__(self, stage: str, meter: Meter, run: Metrics, epochs: int) -> None:
+        self._stage, self._meter, self._run, self._epochs = stage, meter, run, epochs
+        self._bar = Bar(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TimeRemainingColumn(), TextColumn("{task.fields[energy]}"),
+            console=Console(file=sys.stderr), disable=not sys.stderr.isatty(),
+        )  # fmt: skip
+        self._task = self._bar.add_task(stage, total=None, energy="")
+        self._logged_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def before_step(self, step: int, num_steps: int) -> None:
+        pass
+
+    def after_step(self, step: int, num_steps: int, loss: float) -> None:
+        now = time.monotonic()
+        if now - self._logged_s < EVERY_S:
+            return
+        self._logged_s = now
+        totals = self._meter.totals()
+        self._bar.update(
+            self._task, completed=step + 1, total=num_steps, energy=energy_text(totals)
+        )
+        self._run.log_metrics({"loss": loss, **_energy_metrics(totals)}, step)
+
+    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        totals = self._meter.totals()
+        self._run.log_metrics({**metrics, **_energy_metrics(totals)}, epoch)
+        self._bar.console.print(
+            f"{self._stage}: epoch {epoch}/{self._epochs}  loss {metrics['train_loss']:.3f}  "
+            f"val accuracy {metrics['val_accuracy']:.4f}  {energy_text(totals)}"
+        )
+
+
+def _energy_metrics(totals: Totals) -> dict[str, float]:
+    figures = {
+        "energy_kwh_so_far": totals.energy_kwh,
+        "emissions_g_so_far": totals.emissions_g,
+    }
+    return {name: value for name, value in figures.items() if value is not None}

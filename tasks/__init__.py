@@ -1,0 +1,1 @@
+"""Prefect tasks: each acts on the world once and computes nothing."""

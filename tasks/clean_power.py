@@ -1,0 +1,67 @@
+"""The carbon-forecast gate: go now, wait here, or come back later."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from lowtide import artifacts, session
+from lowtide.carbon.sources import open_source
+from lowtide.params import Params, load_params
+from lowtide.planning.chart import plan_figure, plan_text
+from lowtide.planning.gate import plan_start
+from lowtide.tracking import Tracker
+from lowtide.training.estimate import estimate_hours
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What the gate decided. `defer_s` is set when the run should come back instead of waiting."""
+
+    start: datetime
+    arrived_at: datetime
+    reason: str
+    defer_s: float | None
+
+
+@task(name="carbon-forecast-gate", cache_policy=NO_CACHE)
+def wait_for_clean_power(
+    params_file: str, arrived_at: datetime | None, may_defer: bool
+) -> Wait:
+    """Plan the training, publish the plan, and wait for its start unless that takes too long."""
+    params = load_params(Path(params_file))
+    current, clock = session.open_session(
+        artifacts.STATE, params.carbon, params.schedule, arrived_at
+    )
+    now = clock.now()
+    work_hours = estimate_hours(params, clock)
+    source = open_source(params.carbon)
+    plan, forecast = plan_start(source, params.schedule, now, current.deadline, work_hours)
+    text = plan_text(plan, forecast)
+    get_run_logger().info("gate: %s", plan.reason)
+    create_markdown_artifact(
+        key="plan", markdown=f"{plan.reason}\n```\n{text}\n```", description="When to train"
+    )
+    _record(current, plan_figure(plan, forecast), params)
+    wait = plan.start - now
+    if may_defer and wait > _longest(params):
+        session.leave(artifacts.STATE, current, plan.start)
+        return Wait(plan.start, current.arrived_at, plan.reason, clock.real_seconds(wait))
+    clock.sleep_until(plan.start)
+    session.leave(artifacts.STATE, current, clock.now())
+    return Wait(plan.start, current.arrived_at, plan.reason, None)
+
+
+def _longest(params: Params) -> timedelta:
+    return timedelta(minutes=params.schedule.max_in_process_pause_minutes)
+
+
+def _record(current: session.Session, figure: bytes, params: Params) -> None:
+    path = artifacts.STATE / "plan-gate.svg"
+    path.write_bytes(figure)
+    tracker = Tracker(artifacts.STATE, None)
+    tracker.pipeline_run(current.pipeline_id, current.replay).log_artifact(path, "plan")
+    tracker.close()

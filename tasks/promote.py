@@ -1,0 +1,61 @@
+"""What follows the verdict: the registry, and what Prefect shows of it."""
+
+import os
+from pathlib import Path
+
+from prefect import task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from lowtide import artifacts, session
+from lowtide.params import load_params
+from lowtide.pipeline import pipeline_metrics, read_reports, record_pipeline
+from lowtide.registry import RegisteredVersion, register
+from lowtide.report.text import verdict_text
+from lowtide.tracking import Tracker, tracking_uri
+
+
+@task(name="record", cache_policy=NO_CACHE)
+def record(params_file: str) -> str | None:
+    """Close the pipeline run in MLflow; returns its id once the server has given one."""
+    params = load_params(Path(params_file))
+    current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
+    tracker = Tracker(artifacts.STATE, None)
+    run = tracker.pipeline_run(current.pipeline_id, current.replay)
+    record_pipeline(run, current.pipeline_id, read_reports(), params)
+    run.end("FINISHED")
+    session.leave(artifacts.STATE, current, clock.now(), done=True)
+    tracker.close()
+    return run.mlflow_run_id
+
+
+@task(name="promote", retries=3, retry_delay_seconds=[2, 10, 30], cache_policy=NO_CACHE)
+def promote(run_id: str | None) -> RegisteredVersion:
+    """Register the model; the alias `champion` moves if, and only if, the verdict passed."""
+    from lowtide.data.batches import load_split
+
+    reports = read_reports()
+    verdict = artifacts.read_json(artifacts.VERDICT)
+    return register(
+        tracking_uri(),
+        model_path=Path(reports["export"]["model_path"]),
+        run_id=run_id,
+        verdict=verdict,
+        card=verdict_text(verdict),
+        passed=verdict["passed"],
+        input_example=load_split(artifacts.DATA, "test").images[:4],
+        metrics=pipeline_metrics(reports),
+    )
+
+
+@task(name="publish", cache_policy=NO_CACHE)
+def publish(run_id: str | None, version: RegisteredVersion) -> None:
+    """Prefect artifacts: the verdict, and where the run is in MLflow."""
+    verdict = artifacts.read_json(artifacts.VERDICT)
+    title = f"version {version.version}, aliases {', '.join(version.aliases)}"
+    create_markdown_artifact(
+        key="verdict", markdown=f"{title}\n```\n{verdict_text(verdict)}\n```"
+    )
+    server = os.environ.get("LOWTIDE_MLFLOW_UI", "http://127.0.0.1:5000")
+    if run_id is not None:
+        create_link_artifact(key="mlflow-run", link=f"{server}/#/runs/{run_id}")
