@@ -1,0 +1,108 @@
+"""A recorded trace as an intensity source: CSV, .csv.gz or parquet."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lowtide.carbon.forecast import forecast_values
+from lowtide.carbon.signal import IntensityValue
+from lowtide.errors import CarbonError
+
+ABSURD_G_PER_KWH = 3000.0  # no grid has reached it; a value above is a unit error
+CARRY = timedelta(hours=2)  # how long the last value stands in for a missing one
+
+
+class TraceSource:
+    """Rows `timestamp_utc` (start of the period) and `gco2_per_kwh`.
+
+    A row lasts until the next one, at most one and a half usual steps; what is longer is a gap.
+
+    Raises:
+        CarbonError: the file is missing, empty, lacks a column, or holds a value that is no
+            plausible intensity; names the row.
+    """
+
+    def __init__(self, path: Path, zone: str, name: str | None = None) -> None:
+        self.zone = zone
+        self.name = name or f"trace {path.name}"
+        times_s, self._values = _read(path)
+        steps_s = np.diff(times_s)
+        usual_s = float(np.median(steps_s)) if len(steps_s) else 3600.0
+        lasts_s = np.minimum(np.append(steps_s, usual_s), 1.5 * usual_s)
+        self._starts_s, self._ends_s = times_s, times_s + lasts_s
+
+    def current(self, at: datetime) -> IntensityValue:
+        instant_s = at.timestamp()
+        index = int(np.searchsorted(self._starts_s, instant_s, side="right")) - 1
+        if index < 0 or instant_s >= self._ends_s[index] + CARRY.total_seconds():
+            raise CarbonError(
+                f"{self.name} has no intensity at {at:%Y-%m-%d %H:%M} UTC: it covers "
+                f"{_utc(self._starts_s[0]):%Y-%m-%d %H:%M} to {_utc(self._ends_s[-1]):%Y-%m-%d %H:%M}"
+                ", gaps apart; choose carbon.replay_start inside"
+            )
+        value = self._value(index)
+        if instant_s < self._ends_s[index]:
+            return value
+        return IntensityValue(
+            value.zone, value.end, value.end + CARRY, value.intensity_g_per_kwh,
+            value.kind, "estimated", f"{self.name}, last value carried on",
+        )  # fmt: skip
+
+    def history(self, start: datetime, end: datetime) -> list[IntensityValue]:
+        first = int(np.searchsorted(self._starts_s, start.timestamp(), side="left"))
+        last = int(np.searchsorted(self._ends_s, end.timestamp(), side="right"))
+        return [self._value(index) for index in range(first, last)]
+
+    def forecast(self, at: datetime, hours: float) -> list[IntensityValue]:
+        return forecast_values(self.history(at - timedelta(days=14), at), at, hours)
+
+    def _value(self, index: int) -> IntensityValue:
+        return IntensityValue(
+            self.zone, _utc(self._starts_s[index]), _utc(self._ends_s[index]),
+            float(self._values[index]), "average", "measured", self.name,
+        )  # fmt: skip
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(starts in seconds since 1970, g/kWh), ascending and checked."""
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except FileNotFoundError:
+        raise CarbonError(f"no trace at {path}: set carbon.trace to an existing file") from None
+    except (OSError, ValueError, ImportError) as error:
+        raise CarbonError(f"{path} cannot be read as a trace: {error}") from None
+    for column in ("timestamp_utc", "gco2_per_kwh"):
+        if column not in table.columns:
+            raise CarbonError(f"{path} has no column {column}; it has {', '.join(table.columns)}")
+    if table.empty:
+        raise CarbonError(f"{path} has no rows")
+    return _checked(path, table)
+
+
+def _checked(path: Path, table: Any) -> tuple[np.ndarray, np.ndarray]:
+    import pandas as pd
+
+    times = pd.to_datetime(table["timestamp_utc"], utc=True, errors="coerce")
+    values = pd.to_numeric(table["gco2_per_kwh"], errors="coerce")
+    wrong = times.isna() | values.isna() | (values < 0) | (values > ABSURD_G_PER_KWH)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise CarbonError(
+            f"{path}, row {row + 2}: {table['timestamp_utc'].iloc[row]!s}, "
+            f"{table['gco2_per_kwh'].iloc[row]!s} is no intensity in g/kWh; mend or drop the row"
+        )
+    series = pd.Series(values.to_numpy(float), index=times).sort_index()
+    twice = series.groupby(level=0).nunique()
+    if (twice > 1).any():
+        raise CarbonError(f"{path} has two different values for {twice.index[twice > 1][0]}")
+    series = series[~series.index.duplicated()]
+    epoch = pd.Timestamp(0, tz="UTC")
+    return ((series.index - epoch) / pd.Timedelta(seconds=1)).to_numpy(), series.to_numpy()

@@ -1,0 +1,48 @@
+"""A plan to look at: as SVG, and as bars in a terminal."""
+
+import io
+from collections.abc import Sequence
+
+from lowtide.carbon.signal import IntensityValue
+from lowtide.planning.plan import Plan
+
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+def plan_figure(plan: Plan, forecast: Sequence[IntensityValue]) -> bytes:
+    """SVG: the forecast as a step line, the chosen slots shaded, the deadline as a line."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.step(
+        [value.start for value in forecast],
+        [value.intensity_g_per_kwh for value in forecast],
+        where="post",
+        color="#3b6ea5",
+    )
+    for slot in plan.slots:
+        axes.axvspan(slot.start, slot.end, color="#2a9d8f", alpha=0.25, lw=0)
+    axes.axvline(plan.deadline, color="#c1440e", ls="--", lw=1)
+    axes.set(ylabel="gCO2e/kWh", ylim=(0, None), title=plan.reason)
+    locator = AutoDateLocator()
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def plan_text(plan: Plan, forecast: Sequence[IntensityValue]) -> str:
+    """A column an hour: forecast above, chosen hours marked below, the reason last."""
+    highest = max((value.intensity_g_per_kwh for value in forecast), default=0.0)
+    if highest == 0:
+        return plan.reason
+    scale = (len(BARS) - 1) / highest
+    bars = "".join(BARS[round(value.intensity_g_per_kwh * scale)] for value in forecast)
+    marks = "".join(
+        "=" if any(s.start < value.end and s.end > value.start for s in plan.slots) else "."
+        for value in forecast
+    )
+    span = f"{forecast[0].start:%d %b %H:%M} to {forecast[-1].end:%d %b %H:%M} UTC"
+    return f"{bars}  up to {highest:.0f} g/kWh\n{marks}  {span}\n{plan.reason}"
