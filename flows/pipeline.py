@@ -39,7 +39,7 @@ def carbon_aware_pipeline(attempt: int = 0, arrived_at: datetime | None = None) 
         run_id = record()
         version = promote(run_id)
         publish(run_id, version)
-        print_summary(stale)
+        print_summary(stale, version)
         return Completed(message=version.outcome)
 
 

@@ -16,6 +16,8 @@ from lowtide.planning.gate import plan_start
 from lowtide.tracking import Tracker
 from lowtide.training.estimate import estimate_hours
 
+PARAMS = Path("params.yaml")
+
 
 @dataclass(frozen=True)
 class Wait:
@@ -28,11 +30,9 @@ class Wait:
 
 
 @task(name="carbon-forecast-gate", cache_policy=NO_CACHE)
-def wait_for_clean_power(
-    params_file: str, arrived_at: datetime | None, may_defer: bool
-) -> Wait:
+def wait_for_clean_power(arrived_at: datetime | None, may_defer: bool) -> Wait:
     """Plan the training, publish the plan, and wait for its start unless that takes too long."""
-    params = load_params(Path(params_file))
+    params = load_params(PARAMS)
     current, clock = session.open_session(
         artifacts.STATE, params.carbon, params.schedule, arrived_at
     )
@@ -53,6 +53,16 @@ def wait_for_clean_power(
     clock.sleep_until(plan.start)
     session.leave(artifacts.STATE, current, clock.now())
     return Wait(plan.start, current.arrived_at, plan.reason, None)
+
+
+def deferral() -> Wait:
+    """When the stage that has just deferred itself wants to go on."""
+    params = load_params(PARAMS)
+    until = datetime.fromisoformat(artifacts.read_json(artifacts.DEFERRED)["until"])
+    current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
+    left_at = datetime.fromisoformat(artifacts.read_json(artifacts.DEFERRED)["left_at"])
+    reason = "training pauses for clean power"
+    return Wait(until, current.arrived_at, reason, clock.real_seconds(until - left_at))
 
 
 def _longest(params: Params) -> timedelta:

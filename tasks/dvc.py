@@ -50,6 +50,4 @@ def _dvc(
         MAY_DEFER: "1" if may_defer else "0",
     }
     command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(
-        command, env=environment, capture_output=capture, text=True, check=False
-    )
+    return subprocess.run(command, env=environment, capture_output=capture, text=True, check=False)

@@ -14,11 +14,13 @@ from lowtide.registry import RegisteredVersion, register
 from lowtide.report.text import verdict_text
 from lowtide.tracking import Tracker, tracking_uri
 
+PARAMS = Path("params.yaml")
+
 
 @task(name="record", cache_policy=NO_CACHE)
-def record(params_file: str) -> str | None:
+def record() -> str | None:
     """Close the pipeline run in MLflow; returns its id once the server has given one."""
-    params = load_params(Path(params_file))
+    params = load_params(PARAMS)
     current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
     tracker = Tracker(artifacts.STATE, None)
     run = tracker.pipeline_run(current.pipeline_id, current.replay)
@@ -42,7 +44,6 @@ def promote(run_id: str | None) -> RegisteredVersion:
         run_id=run_id,
         verdict=verdict,
         card=verdict_text(verdict),
-        passed=verdict["passed"],
         input_example=load_split(artifacts.DATA, "test").images[:4],
         metrics=pipeline_metrics(reports),
     )
@@ -53,9 +54,7 @@ def publish(run_id: str | None, version: RegisteredVersion) -> None:
     """Prefect artifacts: the verdict, and where the run is in MLflow."""
     verdict = artifacts.read_json(artifacts.VERDICT)
     title = f"version {version.version}, aliases {', '.join(version.aliases)}"
-    create_markdown_artifact(
-        key="verdict", markdown=f"{title}\n```\n{verdict_text(verdict)}\n```"
-    )
+    create_markdown_artifact(key="verdict", markdown=f"{title}\n```\n{verdict_text(verdict)}\n```")
     server = os.environ.get("LOWTIDE_MLFLOW_UI", "http://127.0.0.1:5000")
     if run_id is not None:
         create_link_artifact(key="mlflow-run", link=f"{server}/#/runs/{run_id}")

@@ -67,9 +67,7 @@ def open_session(
     return session, ReplayClock(session.position, carbon.replay_speed)
 
 
-def _begin(
-    carbon: CarbonParams, schedule: ScheduleParams, arrived_at: datetime | None
-) -> Session:
+def _begin(carbon: CarbonParams, schedule: ScheduleParams, arrived_at: datetime | None) -> Session:
     now = carbon.replay_start or SystemClock().now()
     arrived = arrived_at or now
     return Session(

@@ -55,9 +55,7 @@ def judge(figures: Figures, budgets: BudgetParams) -> Verdict:
             budgets.accuracy_drop_max,
             _interval(figures.accuracy_drop_high),
         ),
-        _at_least(
-            "worst_class_recall", figures.worst_class_recall, budgets.worst_class_recall_min
-        ),
+        _at_least("worst_class_recall", figures.worst_class_recall, budgets.worst_class_recall_min),
         _at_least("onnx_agreement", figures.onnx_agreement, budgets.onnx_agreement_min),
         _at_most(
             "training_emissions_g", figures.training_emissions_g, budgets.training_emissions_g_max

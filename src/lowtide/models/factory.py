@@ -69,7 +69,7 @@ def _call(spec: ModelSpec) -> object:
         return factory(spec.in_channels, spec.image_size, spec.num_classes)
     except LowtideError:
         raise
-    except Exception as error:  # noqa: BLE001 -- whatever the user's own factory raises
+    except Exception as error:
         raise ModelError(
             f"{spec.factory}({spec.in_channels}, {spec.image_size}, {spec.num_classes}) failed: "
             f"{type(error).__name__}: {error}"

@@ -26,8 +26,10 @@ def cheapest_slots(cost: np.ndarray, need: float, resume: float) -> np.ndarray:
     extra = round(resume * UNITS)
     most = units + extra * (len(cost) // 2 + 1)
     value, choices = _solve(cost, most, extra)
-    return _trace_back(choices, len(cost), units, extra) if np.isfinite(value[units]) else (
-        cheapest_block(cost, need)
+    return (
+        _trace_back(choices, len(cost), units, extra)
+        if np.isfinite(value[units])
+        else (cheapest_block(cost, need))
     )
 
 

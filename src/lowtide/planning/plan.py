@@ -153,9 +153,7 @@ def _run_now(
     for value in forecast:
         overlap = (min(value.end, end) - max(value.start, now)) / HOUR
         emissions += max(overlap, 0.0) * value.intensity_g_per_kwh
-    return Plan(
-        now, deadline, (Slot(now, end, 1.0),), emissions, emissions, f"runs now: {why}"
-    )
+    return Plan(now, deadline, (Slot(now, end, 1.0),), emissions, emissions, f"runs now: {why}")
 
 
 def _explained(plan: Plan, baseline: Plan) -> Plan:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from lowtide import artifacts, session
 from lowtide.carbon.signal import IntensitySource
 from lowtide.carbon.sources import open_source
 from lowtide.clock import Clock
-from lowtide.energy.counterfactual import run_now_emissions_g
+from lowtide.energy.counterfactual import active_time, run_now_emissions_g
 from lowtide.energy.ledger import Ledger, Totals
 from lowtide.energy.meter import EnergyMeter, Window
-from lowtide.energy.open import open_sources
+from lowtide.energy.sources import open_sources
 from lowtide.params import Params
-from lowtide.tracking import Run, Tracker
+from lowtide.tracking import Run, Tracker, wait_for_run_id
 from lowtide.training.pacing import Deferred
 
 VERSIONED = ("lowtide", "torch", "onnxruntime", "onnx", "numpy", "codecarbon")
@@ -67,6 +67,7 @@ def fingerprint(*parts: Any) -> str:
 @contextmanager
 def stage_context(stage: str, params: Params, resumed_run_id: str | None) -> Iterator[StageContext]:
     """Open everything, and close it in the right order whatever the body does."""
+    artifacts.DEFERRED.unlink(missing_ok=True)
     current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
     source = open_source(params.carbon)
     tracker = Tracker(artifacts.STATE, None)
@@ -84,6 +85,9 @@ def stage_context(stage: str, params: Params, resumed_run_id: str | None) -> Ite
                 yield context
             status, done = "FINISHED", context.done
         except Deferred as deferred:
+            artifacts.write_json(
+                artifacts.DEFERRED, {"until": _iso(deferred.until), "left_at": _iso(clock.now())}
+            )
             session.leave(artifacts.STATE, current, deferred.until)
             status = "SCHEDULED"
             raise
@@ -100,7 +104,7 @@ def stage_context(stage: str, params: Params, resumed_run_id: str | None) -> Ite
 def _open_runs(
     tracker: Tracker, current: session.Session, stage: str, run_id: str, params: Params
 ) -> tuple[Run, Run]:
-    pipeline = open_pipeline_run(tracker, current)
+    pipeline = tracker.pipeline_run(current.pipeline_id, current.replay)
     pipeline.log_params({"seed": params.seed, **_flat("model", params.model.model_dump())})
     tags = {"lowtide.kind": "stage", "lowtide.stage": stage, "lowtide.stage_run_id": run_id}
     run = tracker.start_run(run_id, stage, parent_key=current.pipeline_id, tags=tags)
@@ -108,15 +112,6 @@ def _open_runs(
     if section is not None:
         run.log_params(_flat(stage, section.model_dump(mode="json")))
     return pipeline, run
-
-
-def open_pipeline_run(tracker: Tracker, current: session.Session) -> Run:
-    return tracker.start_run(
-        current.pipeline_id,
-        f"pipeline-{current.pipeline_id[:8]}",
-        parent_key=None,
-        tags={"lowtide.kind": "pipeline", "lowtide.clock": "replay" if current.replay else "system"},
-    )
 
 
 def _flat(prefix: str, section: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,16 +131,17 @@ def _say_unsent(tracker: Tracker) -> None:
 
 def describe(context: StageContext, totals: Totals) -> dict[str, Any]:
     """The part that every report has: energy, emissions, provenance, host, versions, ids."""
+    intervals = context.ledger.intervals(context.run_id)
+    begun = context.session.arrived_at + _work_before(context)
     return {
         "stage": context.stage,
         "stage_run_id": context.run_id,
         "pipeline_id": context.session.pipeline_id,
-        "mlflow_run_id": context.run.mlflow_run_id,
+        "mlflow_run_id": wait_for_run_id(context.run),
         "energy_kwh": totals.energy_kwh,
         "emissions_g": totals.emissions_g,
-        "run_now_emissions_g": run_now_emissions_g(
-            context.ledger, context.run_id, context.source, context.session.arrived_at
-        ),
+        "run_now_emissions_g": run_now_emissions_g(intervals, context.source, begun),
+        "active_clock_s": active_time(intervals).total_seconds(),
         "duration_s": totals.duration_s,
         "mean_intensity_g_per_kwh": totals.mean_intensity_g_per_kwh,
         "components": {
@@ -169,6 +165,18 @@ def describe(context: StageContext, totals: Totals) -> dict[str, Any]:
             "finished_at": _iso(context.clock.now()),
         },
     }
+
+
+def _work_before(context: StageContext) -> timedelta:
+    """The clock's time that earlier stages of this pipeline run have worked."""
+    done = timedelta()
+    for stage in artifacts.STAGES[: artifacts.STAGES.index(context.stage)]:
+        path = artifacts.report_path(stage)
+        if path.exists():
+            report = artifacts.read_json(path)
+            if report["pipeline_id"] == context.session.pipeline_id:
+                done += timedelta(seconds=report["active_clock_s"])
+    return done
 
 
 def _versions() -> dict[str, str]:

@@ -94,9 +94,7 @@ def _agreement(name: str, predicted: np.ndarray, test: ImageArrays) -> float:
     return float((reference == predicted).mean())
 
 
-def _write_predictions(
-    predicted: np.ndarray, labels: np.ndarray, names: tuple[str, ...]
-) -> None:
+def _write_predictions(predicted: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> None:
     """actual,predicted for `dvc plots` as a confusion matrix."""
     rows = [f"{names[a]},{names[p]}" for a, p in zip(labels, predicted, strict=True)]
     artifacts.write_text(

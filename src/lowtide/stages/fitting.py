@@ -27,9 +27,7 @@ MakeLoss = Callable[[Precision], LossFunction]
 
 def model_spec(factory: str, card: Card) -> ModelSpec:
     channels, height, width = card.shape
-    return ModelSpec(
-        factory, channels, (height, width), len(card.class_names), card.mean, card.std
-    )
+    return ModelSpec(factory, channels, (height, width), len(card.class_names), card.mean, card.std)
 
 
 def run_fit(

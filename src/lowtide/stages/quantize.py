@@ -19,9 +19,7 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     recipe = params.quantize
     model, spec = load_model(artifacts.PRUNED)
     float_path = STATE / "quantize.fp32.onnx"
-    export_onnx(
-        model, (spec.in_channels, *spec.image_size), float_path, opset=params.export.opset
-    )
+    export_onnx(model, (spec.in_channels, *spec.image_size), float_path, opset=params.export.opset)
     held_out = load_split(artifacts.DATA, "val")
     draw = np.random.default_rng(params.seed).permutation(len(held_out.labels))
     chosen = np.sort(draw[: recipe.calibration_images])

@@ -36,9 +36,7 @@ def estimate_hours(params: Params, clock: Clock) -> float:
 def _step_seconds(params: Params, factory: str, recipe: FitParams) -> float:
     card = load_card(artifacts.DATA)
     channels, height, width = card.shape
-    spec = ModelSpec(
-        factory, channels, (height, width), len(card.class_names), card.mean, card.std
-    )
+    spec = ModelSpec(factory, channels, (height, width), len(card.class_names), card.mean, card.std)
     device = pick_device()
     model = build(spec).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     arrays = load_split(artifacts.DATA, "train")

@@ -24,9 +24,10 @@ class Deferred(Exception):  # noqa: N818 -- no error: the plan says to come back
         self.until = until
 
 
-class Split(Protocol):
-    def split(self) -> None:
-        """Close the energy interval here and begin the next one at the clock's present."""
+class Window(Protocol):
+    def park(self) -> None: ...
+
+    def resume(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Pacer:
     source: IntensitySource
     schedule: ScheduleParams
     deadline: datetime
-    window: Split
+    window: Window
     later_work: float
     on_pause: Callable[[Pause, Plan], None]
     pauses: list[Pause] = field(default_factory=list)
@@ -115,9 +116,9 @@ class Pacer:
         longest = timedelta(minutes=self.schedule.max_in_process_pause_minutes)
         if until - now > longest and os.environ.get(MAY_DEFER) == "1":
             raise Deferred(until)
-        self.window.split()
+        self.window.park()
         self.clock.sleep_until(until)
-        self.window.split()
+        self.window.resume()
 
     def _intensity(self, now: datetime) -> float | None:
         try:

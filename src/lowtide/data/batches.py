@@ -1,0 +1,119 @@
+"""Prepared arrays in batches. The order of an epoch follows from seed and epoch alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lowtide.artifacts import read_json
+from lowtide.data.augment import Augmentation, augment
+from lowtide.errors import ArtifactError
+
+NUM_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class ImageArrays:
+    """uint8 images [N, C, H, W], mapped from disk; int64 labels [N]."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Card:
+    class_names: tuple[str, ...]
+    shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    sha256: str
+
+
+def load_card(folder: Path) -> Card:
+    content = read_json(folder / "card.json")
+    channels, height, width = content["shape"]
+    return Card(
+        tuple(content["class_names"]), (channels, height, width),
+        tuple(content["mean"]), tuple(content["std"]), content["sha256"],
+    )  # fmt: skip
+
+
+def load_split(folder: Path, split: Literal["train", "val", "test"]) -> ImageArrays:
+    try:
+        images = np.load(folder / f"{split}_images.npy", mmap_mode="r")
+        return ImageArrays(images, np.load(folder / f"{split}_labels.npy"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{folder} has no usable {split} images ({error}): run prepare"
+        ) from None
+
+
+class Batches:
+    """Batches of (uint8 images [B, C, H, W], int64 labels [B]) on a device."""
+
+    def __init__(
+        self,
+        arrays: ImageArrays,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        device: torch.device,
+        augment: Augmentation = "none",
+        drop_last: bool = False,
+    ) -> None:
+        self._arrays, self._batch_size, self._shuffle = arrays, batch_size, shuffle
+        self._seed, self._device, self._augment = seed, device, augment
+        self._drop_last = drop_last
+        self._labels = torch.from_numpy(arrays.labels)
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self._labels), self._batch_size)
+        return whole if self._drop_last or not rest else whole + 1
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        order = self._order(epoch)
+        rows = [
+            order[start : start + self._batch_size]
+            for start in range(0, len(self) * self._batch_size, self._batch_size)
+        ]
+        for index, (images, labels) in enumerate(self._fetch(rows)):
+            generator = torch.Generator().manual_seed(hash((self._seed, epoch, index)) % 2**63)
+            moved = images.to(self._device, non_blocking=True)
+            yield (
+                augment(moved, self._augment, generator),
+                labels.to(self._device, non_blocking=True),
+            )
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if not self._shuffle:
+            return np.arange(len(self._labels))
+        return np.random.default_rng((self._seed, epoch)).permutation(len(self._labels))
+
+    def _fetch(self, rows: list[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
+        """On the CPU straight from the array; for a GPU through pinned memory and workers."""
+        rows_of = _Rows(self._arrays, rows)
+        if self._device.type != "cuda":
+            return (rows_of[index] for index in range(len(rows)))
+        loader = DataLoader(rows_of, batch_size=None, num_workers=NUM_WORKERS, pin_memory=True)
+        return iter(loader)
+
+
+class _Rows(Dataset[tuple[Tensor, Tensor]]):
+    """Item i is batch i."""
+
+    def __init__(self, arrays: ImageArrays, rows: list[np.ndarray]) -> None:
+        self._arrays, self._rows = arrays, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        rows = self._rows[index]
+        images = torch.from_numpy(np.ascontiguousarray(self._arrays.images[rows]))
+        return images, torch.from_numpy(self._arrays.labels[rows])

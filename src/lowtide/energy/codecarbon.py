@@ -1,0 +1,62 @@
+"""CPU and RAM through CodeCarbon's offline tracker: counters where it finds them, else a model."""
+
+import logging
+from typing import Any, Self
+
+from lowtide.energy.sources import Provenance, Reading
+
+KWH_IN_J = 3.6e6
+COUNTERS = ("rapl", "power gadget", "powermetrics", "pmic")
+
+
+class CodeCarbonSource:
+    """Asks the tracker on demand; its own scheduler, files and network stay unused."""
+
+    def __init__(self, tracker: Any, latest: Any, version: str) -> None:
+        self._tracker, self._latest, self._version = tracker, latest, version
+        hardware = " ".join(str(part) for part in tracker._hardware).lower()
+        self._measured = any(name in hardware for name in COUNTERS)
+
+    @classmethod
+    def open(cls) -> Self | None:
+        """None where CodeCarbon is not installed."""
+        try:
+            import codecarbon
+            from codecarbon.output_methods.base_output import BaseOutput
+        except ImportError:
+            return None
+
+        class Latest(BaseOutput):  # type: ignore[misc]
+            total: Any = None
+
+            def out(self, total: Any, delta: Any) -> None:  # noqa: ARG002
+                self.total = total
+
+        logger = logging.getLogger("codecarbon")
+        logger.setLevel(logging.ERROR)
+        tracker = codecarbon.OfflineEmissionsTracker(
+            country_iso_code="USA",
+            force_carbon_intensity_g_co2e_kwh=1.0,  # grams are the ledger's business
+            save_to_file=False,
+            allow_multiple_runs=True,
+            measure_power_secs=86400,
+            gpu_ids=[],
+            log_level="error",
+            output_handlers=[latest := Latest()],
+        )
+        tracker.start()
+        return cls(tracker, latest, codecarbon.__version__)
+
+    def read(self) -> list[Reading]:
+        self._tracker.flush()
+        total = self._latest.total
+        provenance: Provenance = "measured" if self._measured else "estimated"
+        how = "counter" if self._measured else "TDP x load"
+        name = f"codecarbon {self._version}"
+        return [
+            Reading("cpu", total.cpu_energy * KWH_IN_J, f"{name}, {how}", provenance),
+            Reading("ram", total.ram_energy * KWH_IN_J, f"{name}, watts per module", "estimated"),
+        ]
+
+    def close(self) -> None:
+        self._tracker.stop()

@@ -1,0 +1,172 @@
+"""From the journal to the MLflow server: at least once, in order, harmless when repeated."""
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from lowtide.errors import TrackingError
+from lowtide.journal import Entry, Journal, all_journals
+
+EXPERIMENT = "lowtide"
+KEY_TAG = "lowtide.run_key"
+QUICK = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+REFUSED = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"}
+log = logging.getLogger(__name__)
+
+
+class SendingError(TrackingError):
+    """Not now; the journal keeps what was not sent."""
+
+
+class Sender:
+    def __init__(self, uri: str, folder: Path) -> None:
+        self._uri, self._folder = uri, folder
+        self._client: Any = None
+        self._experiment_id = ""
+
+    def send_all(self) -> None:
+        """Send every journal in this checkout, parents first.
+
+        Raises:
+            SendingError: the server does not answer, or MLflow is not installed.
+        """
+        journals = [journal for journal in all_journals(self._folder) if journal.num_unsent()]
+        if not journals:
+            return
+        self._connect()
+        from mlflow.exceptions import MlflowException
+
+        for journal in journals:
+            try:
+                with journal.lock.acquire(timeout=0):
+                    self._send(journal)
+            except Timeout:
+                continue  # another process is sending this one
+            except (MlflowException, OSError) as error:
+                raise SendingError(f"{_safe(self._uri)} does not answer: {_first(error)}") from None
+
+    def _connect(self) -> None:
+        if self._client is not None:
+            return
+        for name, value in QUICK.items():
+            os.environ.setdefault(name, value)
+        import mlflow
+
+        if not hasattr(mlflow, "MlflowClient"):
+            raise SendingError("mlflow is not installed here")
+        for name in ("alembic", "urllib3", "mlflow"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        try:
+            with FileLock(self._folder / ".create.lock"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                client = mlflow.MlflowClient(self._uri)
+                found = client.get_experiment_by_name(EXPERIMENT)
+                self._experiment_id = (
+                    found.experiment_id if found else client.create_experiment(EXPERIMENT)
+                )
+        except (mlflow.exceptions.MlflowException, OSError) as error:
+            raise SendingError(f"{_safe(self._uri)} does not answer: {_first(error)}") from None
+        self._client = client
+
+    def _send(self, journal: Journal) -> None:
+        entries, sent = journal.entries(), journal.sent()
+        run_id = sent.run_id or self._run(journal, entries[0])
+        position = sent.num_entries
+        while position < len(entries):
+            batch = _batch(entries, position)
+            self._deliver(run_id, batch)
+            position += len(batch)
+            journal.mark_sent(position, run_id)
+        if entries[-1]["kind"] == "end":
+            journal.forget_files()
+
+    def _run(self, journal: Journal, start: Entry) -> str:
+        """Find the run that an earlier attempt may have created, else create it."""
+        query = f"tags.`{KEY_TAG}` = '{journal.key}'"
+        found = self._client.search_runs([self._experiment_id], query)
+        if found:
+            return str(found[0].info.run_id)
+        tags = {**start["tags"], KEY_TAG: journal.key}
+        if start["parent_key"]:
+            parent = Journal(self._folder, start["parent_key"]).sent().run_id
+            if parent is not None:
+                tags["mlflow.parentRunId"] = parent
+        run = self._client.create_run(
+            self._experiment_id, start["time_ms"], tags=tags, run_name=start["name"]
+        )
+        return str(run.info.run_id)
+
+    def _deliver(self, run_id: str, batch: list[Entry]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._dispatch(run_id, batch)
+        except MlflowException as error:
+            if error.error_code not in REFUSED:
+                raise
+            log.warning("MLflow refused a record of kind %s: %s", batch[0]["kind"], _first(error))
+
+    def _dispatch(self, run_id: str, batch: list[Entry]) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        first, client = batch[0], self._client
+        match first["kind"]:
+            case "metrics":
+                metrics = [
+                    Metric(key, value, entry["time_ms"], entry["step"])
+                    for entry in batch
+                    for key, value in entry["metrics"].items()
+                ]
+                client.log_batch(run_id, metrics=metrics)
+            case "params":
+                params = [Param(key, value[:6000]) for key, value in first["params"].items()]
+                client.log_batch(run_id, params=params)
+            case "tags":
+                tags = [RunTag(key, value) for key, value in first["tags"].items()]
+                client.log_batch(run_id, tags=tags)
+            case "artifact":
+                self._upload(run_id, first)
+            case "end":
+                client.set_terminated(run_id, first["status"], first["time_ms"])
+            case "start":
+                client.update_run(run_id, status="RUNNING")
+
+    def _upload(self, run_id: str, entry: Entry) -> None:
+        kept = Path(entry["path"])
+        if not kept.exists():
+            return
+        named = kept.parent / "upload" / entry["name"]
+        named.parent.mkdir(exist_ok=True)
+        named.unlink(missing_ok=True)
+        os.link(kept, named)
+        self._client.log_artifact(run_id, str(named), entry["folder"] or None)
+        named.unlink()
+
+
+def _batch(entries: list[Entry], position: int) -> list[Entry]:
+    """The next entry; metrics that follow each other go together, up to MLflow's 1,000."""
+    batch = [entries[position]]
+    if batch[0]["kind"] != "metrics":
+        return batch
+    count = len(batch[0]["metrics"])
+    for entry in entries[position + 1 :]:
+        count += len(entry.get("metrics", ()))
+        if entry["kind"] != "metrics" or count > 1000:
+            break
+        batch.append(entry)
+    return batch
+
+
+def _safe(uri: str) -> str:
+    """The address without user and password."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _first(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
