@@ -1,0 +1,45 @@
+# One entry point for people and CI. `make help` lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.stamp
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PREFECT_HOME ?= $(CURDIR)/.prefect
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: help setup run check test integration bench ui clean
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+setup: $(STAMP) ## make .venv with the locked dependencies
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
+	touch $@
+
+run: setup ## the pipeline: train, compress, judge, promote
+	@$(BIN)/python -m flows.pipeline
+
+check: setup ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## check, and every test that needs no server beyond loopback
+	$(BIN)/pytest -m "not integration"
+
+integration: setup ## the tests against real servers
+	$(BIN)/pytest -m integration
+
+bench: setup ## benchmarks; each prints a table and writes benchmarks/results/NAME.json
+	$(BIN)/python -m benchmarks.pipeline
+
+ui: setup ## Prefect and MLflow on loopback, deployments applied
+	@$(BIN)/python scripts/ui.py
+
+clean: ## remove what runs have made, not the environment
+	rm -rf artifacts reports .lowtide .prefect mlruns mlartifacts mlflow.db* .dvc/tmp .dvc/cache

@@ -1,0 +1,136 @@
+"""Grams are weighed interval by interval, nothing is counted twice, unknown stays unknown."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from lowtide.carbon.signal import IntensityValue
+from lowtide.energy.counterfactual import active_time, run_now_emissions_g
+from lowtide.energy.ledger import Ledger
+from lowtide.energy.meter import EnergyMeter
+from lowtide.energy.sources import Reading
+from lowtide.errors import CarbonError, MeterError
+
+NOON = datetime(2022, 1, 1, 12, tzinfo=UTC)
+KWH = 3.6e6
+
+
+class ManualClock:
+    replay = True
+
+    def __init__(self) -> None:
+        self.instant = NOON
+
+    def now(self) -> datetime:
+        return self.instant
+
+    def sleep_until(self, instant: datetime) -> None:
+        self.instant = max(self.instant, instant)
+
+    def real_seconds(self, duration: timedelta) -> float:
+        return duration.total_seconds()
+
+
+class StepGrid:
+    """100 g/kWh before 13:00, 300 until 15:00, unknown after."""
+
+    zone, name = "Z", "step"
+
+    def current(self, at: datetime) -> IntensityValue:
+        if at >= NOON + timedelta(hours=3):
+            raise CarbonError("the trace has ended")
+        level = 100.0 if at < NOON + timedelta(hours=1) else 300.0
+        return IntensityValue("Z", at, at, level, "average", "measured", "step")
+
+    def history(self, start: datetime, end: datetime) -> list[IntensityValue]:
+        return []
+
+    def forecast(self, at: datetime, hours: float) -> list[IntensityValue]:
+        return []
+
+
+class Counter:
+    def __init__(self) -> None:
+        self.cpu_j = self.gpu_j = 0.0
+        self.gone = False
+
+    def read(self) -> list[Reading]:
+        if self.gone:
+            raise MeterError("unplugged")
+        return [
+            Reading("cpu", self.cpu_j, "fake model", "estimated"),
+            Reading("gpu0", self.gpu_j, "fake counter", "measured"),
+        ]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> tuple[EnergyMeter, Counter, ManualClock, Ledger]:
+    counter, clock, ledger = Counter(), ManualClock(), Ledger(tmp_path / "ledger.db")
+    meter = EnergyMeter([counter], StepGrid(), clock, ledger, pue=1.5, interval_s=3600)
+    return meter, counter, clock, ledger
+
+
+def test_each_interval_has_its_own_intensity(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, clock, ledger = rig
+    with meter.window("run", "train") as window:
+        counter.cpu_j += KWH
+        clock.instant = NOON + timedelta(hours=1)
+        window.sample()
+        counter.gpu_j += 2 * KWH
+        clock.instant = NOON + timedelta(hours=2)
+    totals = ledger.totals("run")
+    assert totals.energy_kwh == pytest.approx(3)
+    assert totals.emissions_g == pytest.approx((1 * 100 + 2 * 300) * 1.5)
+    assert totals.provenance == "mixed"
+    parts = sum(part.energy_kwh for part in totals.components.values())
+    assert parts == pytest.approx(totals.energy_kwh)
+
+
+def test_a_resumed_run_counts_on_and_counts_once(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, _, ledger = rig
+    with meter.window("run", "train"):
+        counter.cpu_j += KWH
+    counter.cpu_j += 5 * KWH  # used while no window was open
+    with meter.window("run", "train") as window:
+        counter.cpu_j += KWH
+        window.sample()
+        assert window.totals().energy_kwh == pytest.approx(2)
+    assert ledger.totals("run").energy_kwh == pytest.approx(2)
+
+
+def test_unknown_intensity_makes_grams_unknown_not_zero(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, clock, ledger = rig
+    clock.instant = NOON + timedelta(hours=5)
+    with meter.window("run", "train"):
+        counter.cpu_j += KWH
+    assert ledger.totals("run").emissions_g is None
+    assert ledger.totals("run").energy_kwh == pytest.approx(1)
+
+
+def test_a_source_that_disappears_does_not_stop_the_work(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, _, ledger = rig
+    with meter.window("run", "train") as window:
+        counter.cpu_j += KWH
+        window.sample()
+        counter.gone = True
+    assert ledger.totals("run").energy_kwh == pytest.approx(1)
+
+
+def test_run_at_once_leaves_the_wait_out(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, clock, ledger = rig
+    with meter.window("run", "train") as window:
+        counter.cpu_j += KWH
+        clock.instant += timedelta(minutes=30)
+        window.park()
+        clock.sleep_until(NOON + timedelta(hours=2))
+        window.resume()
+        counter.cpu_j += KWH
+        clock.instant += timedelta(minutes=20)
+    intervals = ledger.intervals("run")
+    assert active_time(intervals) == timedelta(minutes=50)
+    assert ledger.totals("run").emissions_g == pytest.approx((100 + 300) * 1.5)
+    at_once = run_now_emissions_g(intervals, StepGrid(), NOON)
+    assert at_once == pytest.approx((100 + 100) * 1.5)

@@ -1,0 +1,99 @@
+"""The planner against brute force, and what it promises."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import numpy as np
+import pytest
+from lowtide.carbon.signal import IntensityValue
+from lowtide.errors import DeadlineError
+from lowtide.planning.dynamic import cheapest_slots
+from lowtide.planning.plan import Plan, plan_work
+
+NOW = datetime(2022, 4, 14, 3, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def forecast(levels: list[float]) -> list[IntensityValue]:
+    return [
+        IntensityValue("Z", NOW + HOUR * i, NOW + HOUR * (i + 1), level, "average", "forecast", "t")
+        for i, level in enumerate(levels)
+    ]
+
+
+def plan(levels: list[float], work_hours: float, **changes: float) -> Plan:
+    settings = {"slot_minutes": 60, "resume_minutes": 0.0, **changes}
+    deadline = NOW + HOUR * len(levels)
+    return plan_work(
+        forecast(levels), now=NOW, work_hours=work_hours, deadline=deadline, **settings
+    )
+
+
+def brute_force(cost: np.ndarray, need: int, resume: int) -> float:
+    """Every on/off pattern of whole slots; a resume costs `resume` slots of work."""
+    best = np.inf
+    for pattern in product((0, 1), repeat=len(cost)):
+        runs = sum(1 for a, b in zip((0, *pattern), pattern, strict=False) if b > a)
+        if sum(pattern) - resume * max(runs - 1, 0) == need:
+            best = min(best, float(np.dot(pattern, cost)))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("resume", [0, 1])
+def test_equals_brute_force_on_small_cases(seed: int, resume: int) -> None:
+    cost = np.random.default_rng(seed).uniform(50, 500, 9)
+    used = cheapest_slots(cost, 3.0, float(resume))
+    assert used @ cost == pytest.approx(brute_force(cost, 3, resume))
+
+
+def test_waits_for_the_clean_hours_and_pauses_between_them() -> None:
+    chosen = plan([300, 300, 100, 300, 100, 300], 2.0)
+    assert [slot.start for slot in chosen.slots] == [NOW + HOUR * 2, NOW + HOUR * 4]
+    assert chosen.saving == pytest.approx(1 - 200 / 600)
+    assert "pauses 1 time" in chosen.reason
+
+
+def test_does_not_pause_when_resuming_costs_more_than_it_saves() -> None:
+    chosen = plan([300, 300, 100, 110, 100, 300], 2.0, resume_minutes=30)
+    assert len(chosen.slots) == 1
+
+
+def test_a_part_of_the_last_slot_suffices() -> None:
+    chosen = plan([300, 100, 300], 0.5)
+    assert (chosen.start, chosen.end) == (NOW + HOUR, NOW + HOUR * 1.5)
+
+
+def test_contiguous_never_pauses() -> None:
+    assert len(plan([300, 300, 100, 300, 100, 300], 2.0, contiguous=True).slots) == 1
+
+
+def test_refuses_work_that_cannot_be_done_and_names_the_earliest_finish() -> None:
+    with pytest.raises(DeadlineError, match="earliest finish is 2022-04-14T06:00:00Z"):
+        plan([100, 100], 3.0)
+
+
+def test_runs_now_where_the_forecast_ends_before_the_work() -> None:
+    short = plan_work(
+        forecast([300, 100]),
+        now=NOW,
+        work_hours=4,
+        deadline=NOW + HOUR * 10,
+        slot_minutes=60,
+    )
+    assert short.start == NOW
+    assert "does not hold the work" in short.reason
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_is_done_by_the_deadline_and_never_worse_than_now_or_contiguous(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    levels = list(generator.uniform(20, 600, 24))
+    work = float(generator.uniform(0.3, 20))
+    free = plan(levels, work, slot_minutes=30, resume_minutes=10)
+    block = plan(levels, work, slot_minutes=30, contiguous=True)
+    worked = sum((slot.end - slot.start) / HOUR for slot in free.slots)
+    assert free.end <= free.deadline
+    assert worked >= work - 1e-6
+    assert free.emissions_g_per_kw <= free.run_now_emissions_g_per_kw + 1e-9
+    assert free.emissions_g_per_kw <= block.emissions_g_per_kw * 1.01
