@@ -45,7 +45,7 @@ def wait_for_clean_power(arrived_at: datetime | None, may_defer: bool) -> Wait:
     create_markdown_artifact(
         key="plan", markdown=f"{plan.reason}\n```\n{text}\n```", description="When to train"
     )
-    _record(current, plan_figure(plan, forecast), params)
+    _record(current, plan_figure(plan, forecast))
     wait = plan.start - now
     if may_defer and wait > _longest(params):
         session.leave(artifacts.STATE, current, plan.start)
@@ -69,7 +69,7 @@ def _longest(params: Params) -> timedelta:
     return timedelta(minutes=params.schedule.max_in_process_pause_minutes)
 
 
-def _record(current: session.Session, figure: bytes, params: Params) -> None:
+def _record(current: session.Session, figure: bytes) -> None:
     path = artifacts.STATE / "plan-gate.svg"
     path.write_bytes(figure)
     tracker = Tracker(artifacts.STATE, None)

@@ -26,8 +26,9 @@ def read_reports() -> dict[str, dict[str, Any]]:
 
 def total(reports: Reports, key: str) -> float | None:
     """Sum over the stages that make the model; None if one of them is unknown."""
-    values = [reports[stage].get(key) for stage in TRAINING]
-    return None if any(value is None for value in values) else float(sum(values))
+    values: list[float | None] = [reports[stage].get(key) for stage in TRAINING]
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 def pipeline_metrics(reports: Reports) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """From the journal to the MLflow server: at least once, in order, harmless when repeated."""
 
+import contextlib
 import logging
 import os
 import warnings
@@ -27,6 +28,8 @@ class Sender:
     def __init__(self, uri: str, folder: Path) -> None:
         self._uri, self._folder = uri, folder
         self._client: Any = None
+        with contextlib.suppress(ImportError):
+            import mlflow.tracking.client  # noqa: F401
         self._experiment_id = ""
 
     def send_all(self) -> None:

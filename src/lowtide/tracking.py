@@ -65,7 +65,12 @@ class Tracker:
     def __init__(self, state: Path, uri: str | None = None) -> None:
         self._folder = state / "journal"
         self._uri = uri or tracking_uri()
-        self._stop, self._reason = threading.Event(), None
+        # Imported here, in the caller's thread: two threads importing pandas at once break it.
+        from lowtide.sending import Sender
+
+        self._sender = Sender(self._uri, self._folder)
+        self._stop = threading.Event()
+        self._reason: str | None = None
         self._thread = threading.Thread(
             target=self._keep_sending, name="mlflow-sender", daemon=True
         )
@@ -94,14 +99,13 @@ class Tracker:
         return Unsent(len(waiting), sum(waiting), self._reason if waiting else None)
 
     def _keep_sending(self) -> None:
-        from lowtide.sending import Sender, SendingError
+        from lowtide.sending import SendingError
 
-        sender = Sender(self._uri, self._folder)
         last_round = False
         while not last_round:
             last_round = self._stop.wait(EVERY_S)
             try:
-                sender.send_all()
+                self._sender.send_all()
                 self._reason = None
             except SendingError as error:
                 self._reason = str(error)

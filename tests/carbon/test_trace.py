@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from lowtide.carbon.trace import TraceSource
 from lowtide.errors import CarbonError
 
@@ -43,7 +44,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_forecast_does_not_see_the_future(tmp_path: Path) -> None:
     past = {hour: 100 + 10 * (hour % 24) for hour in range(72)}
-    changed = {**past, **{hour: 900 for hour in range(48, 72)}}
+    changed = {**past, **dict.fromkeys(range(48, 72), 900)}
     at = START + HOUR * 48
     one = TraceSource(write(tmp_path / "a.csv", past), "Z").forecast(at, 24)
     other = TraceSource(write(tmp_path / "b.csv", changed), "Z").forecast(at, 24)

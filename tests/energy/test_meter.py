@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from lowtide.carbon.signal import IntensityValue
 from lowtide.energy.counterfactual import active_time, run_now_emissions_g
 from lowtide.energy.ledger import Ledger

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from lowtide.evaluation.judge import Figures, break_even_inferences, judge
 from lowtide.params import load_params
 

@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import DeadlineError
 from lowtide.planning.dynamic import cheapest_slots

@@ -39,8 +39,9 @@ class TraceSource:
         if index < 0 or instant_s >= self._ends_s[index] + CARRY.total_seconds():
             raise CarbonError(
                 f"{self.name} has no intensity at {at:%Y-%m-%d %H:%M} UTC: it covers "
-                f"{_utc(self._starts_s[0]):%Y-%m-%d %H:%M} to {_utc(self._ends_s[-1]):%Y-%m-%d %H:%M}"
-                ", gaps apart; choose carbon.replay_start inside"
+                f"{_utc(self._starts_s[0]):%Y-%m-%d %H:%M} to "
+                f"{_utc(self._ends_s[-1]):%Y-%m-%d %H:%M}, gaps apart; "
+                "choose carbon.replay_start inside"
             )
         value = self._value(index)
         if instant_s < self._ends_s[index]:

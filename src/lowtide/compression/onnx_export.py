@@ -39,7 +39,8 @@ def export_onnx(
 
 def _torch_export(model: nn.Module, example: torch.Tensor, path: Path, opset: int) -> None:
     quiet = logging.getLogger("torch.onnx")
-    level, _ = quiet.level, quiet.setLevel(logging.ERROR)
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -97,7 +98,7 @@ def parity(model: nn.Module, logits: np.ndarray, images: np.ndarray) -> tuple[fl
     """
     model.eval()
     with torch.no_grad():
-        batches = torch.from_numpy(np.array(images)).split(256)
+        batches = torch.split(torch.from_numpy(np.array(images)), 256)
         reference = torch.cat([model(batch) for batch in batches]).numpy()
     agreement = float((reference.argmax(1) == logits.argmax(1)).mean())
     return float(np.abs(reference - logits).max()), agreement

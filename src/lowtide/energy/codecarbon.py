@@ -1,6 +1,7 @@
 """CPU and RAM through CodeCarbon's offline tracker: counters where it finds them, else a model."""
 
 import logging
+from importlib import metadata
 from typing import Any, Self
 
 from lowtide.energy.sources import Provenance, Reading
@@ -26,7 +27,7 @@ class CodeCarbonSource:
         except ImportError:
             return None
 
-        class Latest(BaseOutput):  # type: ignore[misc]
+        class Latest(BaseOutput):
             total: Any = None
 
             def out(self, total: Any, delta: Any) -> None:  # noqa: ARG002
@@ -45,7 +46,7 @@ class CodeCarbonSource:
             output_handlers=[latest := Latest()],
         )
         tracker.start()
-        return cls(tracker, latest, codecarbon.__version__)
+        return cls(tracker, latest, metadata.version("codecarbon"))
 
     def read(self) -> list[Reading]:
         self._tracker.flush()

@@ -83,7 +83,7 @@ class Window:
                     grams,
                     meter.clock.replay,
                     self._parked,
-                )  # fmt: skip
+                )
             )
         return rows
 

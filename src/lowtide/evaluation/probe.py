@@ -78,8 +78,10 @@ def _take_turn(model: OnnxModel, batch: np.ndarray, window: Window, turns: _Turn
     after = window.totals().energy_kwh
     num_images = num_batches * len(batch)
     turns.seconds_per_image.append(elapsed_s / num_images)
-    known = before is not None and after is not None
-    turns.joules_per_image.append((after - before) * 3.6e6 / num_images if known else None)
+    if before is None or after is None:
+        turns.joules_per_image.append(None)
+    else:
+        turns.joules_per_image.append((after - before) * 3.6e6 / num_images)
 
 
 def _run_for(model: OnnxModel, batch: np.ndarray, seconds: float) -> int:

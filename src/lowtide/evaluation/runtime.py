@@ -33,8 +33,7 @@ class OnnxModel:
         providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:
-            # onnxruntime's exceptions share no base class but Exception.
+        except Exception as error:  # noqa: BLE001 -- onnxruntime's share no other base class
             first = str(error).splitlines()[0]
             raise ArtifactError(f"{path} cannot be opened by ONNX Runtime: {first}") from None
         self.input_shape: list[int | str] = self._session.get_inputs()[0].shape

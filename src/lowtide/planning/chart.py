@@ -11,23 +11,24 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 def plan_figure(plan: Plan, forecast: Sequence[IntensityValue]) -> bytes:
     """SVG: the forecast as a step line, the chosen slots shaded, the deadline as a line."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     axes = figure.add_subplot()
     axes.step(
-        [value.start for value in forecast],
+        [date2num(value.start) for value in forecast],
         [value.intensity_g_per_kwh for value in forecast],
         where="post",
         color="#3b6ea5",
     )
     for slot in plan.slots:
-        axes.axvspan(slot.start, slot.end, color="#2a9d8f", alpha=0.25, lw=0)
-    axes.axvline(plan.deadline, color="#c1440e", ls="--", lw=1)
+        axes.axvspan(date2num(slot.start), date2num(slot.end), color="#2a9d8f", alpha=0.25, lw=0)
+    axes.axvline(date2num(plan.deadline), color="#c1440e", ls="--", lw=1)
     axes.set(ylabel="gCO2e/kWh", ylim=(0, None), title=plan.reason)
-    locator = AutoDateLocator()
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()

@@ -24,13 +24,13 @@ def cheapest_slots(cost: np.ndarray, need: float, resume: float) -> np.ndarray:
     """
     units = int(np.ceil(need * UNITS - 1e-9))
     extra = round(resume * UNITS)
-    most = units + extra * (len(cost) // 2 + 1)
-    value, choices = _solve(cost, most, extra)
-    return (
-        _trace_back(choices, len(cost), units, extra)
-        if np.isfinite(value[units])
-        else (cheapest_block(cost, need))
-    )
+    block = cheapest_block(cost, need)
+    value, choices = _solve(cost, units + extra * (len(cost) // 2 + 1), extra)
+    if not np.isfinite(value[units]):
+        return block
+    used = _trace_back(choices, len(cost), units, extra)
+    used[np.flatnonzero(used)[-1]] -= units / UNITS - need  # the rounding is not worked
+    return used if used @ cost < block @ cost else block
 
 
 def _solve(cost: np.ndarray, most: int, extra: int) -> tuple[np.ndarray, np.ndarray]:

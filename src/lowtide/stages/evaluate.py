@@ -89,7 +89,7 @@ def _agreement(name: str, predicted: np.ndarray, test: ImageArrays) -> float:
     model, _ = load_model(TORCH_SOURCE[name])
     model.eval()
     with torch.no_grad():
-        batches = torch.from_numpy(np.array(test.images)).split(256)
+        batches = torch.split(torch.from_numpy(np.array(test.images)), 256)
         reference = torch.cat([model(batch).argmax(1) for batch in batches]).numpy()
     return float((reference == predicted).mean())
 

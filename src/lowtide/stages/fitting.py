@@ -61,7 +61,7 @@ def run_fit(
     model.cpu()
     context.checkpoint.unlink(missing_ok=True)
     _log_curves(context, history)
-    return _report(context, model, history, pacer, progress, step_ms, resumed, str(device))
+    return _report(model, history, pacer, progress, step_ms, resumed, str(device))
 
 
 def _batches(recipe: FitParams, seed: int, device: torch.device) -> tuple[Batches, Batches]:
@@ -103,7 +103,6 @@ def _log_curves(context: StageContext, history: list[dict[str, float]]) -> None:
 
 
 def _report(
-    context: StageContext,
     model: Classifier,
     history: list[dict[str, float]],
     pacer: Pacer,

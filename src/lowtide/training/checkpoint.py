@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from lowtide.artifacts import atomic
+from lowtide.training.recipe import Precision
 
 
 @dataclass
@@ -22,7 +23,7 @@ class Progress:
 
     run_id: str
     fingerprint: str  # of everything the fit depends on; another one's checkpoint is not used
-    precision: str
+    precision: Precision
     epoch: int = 0
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -52,7 +53,8 @@ def peek_checkpoint(path: Path, fingerprint: str) -> Progress | None:
 
 def restore_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Load weights and momentum from a checkpoint that `peek_checkpoint` accepted."""
-    weights, momentum = {}, {}
+    weights: dict[str, Tensor] = {}
+    momentum: dict[str, Tensor] = {}
     with safe_open(path, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 -- safe_open is no mapping
             kind, _, key = name.partition(".")

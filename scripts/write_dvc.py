@@ -1,0 +1,133 @@
+"""Write dvc.yaml: the `.py` deps of each stage are what it transitively imports (by grimp)."""
+
+from pathlib import Path
+from typing import Any
+
+import grimp
+import yaml
+
+ROOT = Path(__file__).parent.parent
+DATA = "artifacts/data"
+# stage: params sections, deps, outs, metrics, plots
+STAGES: dict[str, dict[str, list[str]]] = {
+    "prepare": {"params": ["seed", "data"], "deps": [], "outs": [DATA]},
+    "train": {
+        "params": ["seed", "model.teacher", "train"],
+        "deps": [DATA],
+        "outs": ["artifacts/teacher.safetensors"],
+        "plots": ["reports/train_curve.csv"],
+    },
+    "distill": {
+        "params": ["seed", "model.student", "distill"],
+        "deps": [DATA, "artifacts/teacher.safetensors"],
+        "outs": ["artifacts/student.safetensors"],
+        "plots": ["reports/distill_curve.csv"],
+    },
+    "prune": {
+        "params": ["seed", "prune"],
+        "deps": [DATA, "artifacts/teacher.safetensors", "artifacts/student.safetensors"],
+        "outs": ["artifacts/pruned.safetensors"],
+        "plots": ["reports/prune_curve.csv"],
+    },
+    "quantize": {
+        "params": ["seed", "quantize", "export.opset"],
+        "deps": [DATA, "artifacts/pruned.safetensors"],
+        "outs": ["artifacts/quantized.onnx"],
+    },
+    "export": {
+        "params": ["export"],
+        "deps": [
+            DATA,
+            "artifacts/teacher.safetensors",
+            "artifacts/student.safetensors",
+            "artifacts/pruned.safetensors",
+            "artifacts/quantized.onnx",
+            "reports/quantize.json",
+        ],
+        "outs": [
+            "artifacts/teacher.fp32.onnx",
+            "artifacts/student.fp32.onnx",
+            "artifacts/model.fp32.onnx",
+            "artifacts/model.int8.onnx",
+        ],
+    },
+    "evaluate": {
+        "params": ["evaluate"],
+        "deps": [
+            DATA,
+            "artifacts/teacher.safetensors",
+            "artifacts/student.safetensors",
+            "artifacts/pruned.safetensors",
+            "artifacts/teacher.fp32.onnx",
+            "artifacts/student.fp32.onnx",
+            "artifacts/model.fp32.onnx",
+            "artifacts/model.int8.onnx",
+            "reports/export.json",
+        ],
+        "outs": [],
+        "plots": ["reports/candidates.csv", "reports/predictions.csv"],
+    },
+    "judge": {
+        "params": ["budgets", "objective"],
+        "deps": [
+            f"reports/{name}.json"
+            for name in ("train", "distill", "prune", "quantize", "export", "evaluate")
+        ],
+        "outs": [],
+        "metrics": ["reports/verdict.json"],
+    },
+}
+PLOTS: list[dict[str, Any]] = [
+    {
+        "validation accuracy": {
+            "x": "epoch",
+            "y": {f"reports/{name}_curve.csv": "val_accuracy" for name in STAGES if name in
+                  ("train", "distill", "prune")},
+        }
+    },
+    {
+        "confusion": {
+            "x": "actual",
+            "y": {"reports/predictions.csv": "predicted"},
+            "template": "confusion",
+        }
+    },
+]  # fmt: skip
+
+
+def modules(stage: str) -> list[str]:
+    """Source files that the stage imports, directly or through others."""
+    graph = grimp.build_graph("lowtide", cache_dir=None)
+    name = f"lowtide.stages.{stage}"
+    found = {name, *graph.find_upstream_modules(name)}
+    files = []
+    for module in found:
+        path = ROOT / "src" / Path(*module.split("."))
+        files.append(path / "__init__.py" if path.is_dir() else path.with_suffix(".py"))
+    return sorted(str(f.relative_to(ROOT)) for f in files if f.stat().st_size)
+
+
+def stage_entry(stage: str) -> dict[str, Any]:
+    parts = STAGES[stage]
+    entry: dict[str, Any] = {
+        "cmd": f"lowtide stage {stage}",
+        "params": parts["params"],
+        "deps": sorted(parts["deps"]) + modules(stage),
+    }
+    if parts["outs"]:
+        entry["outs"] = parts["outs"]
+    report = f"reports/{stage}.json"
+    entry["metrics"] = [{path: {"cache": False}} for path in [report, *parts.get("metrics", [])]]
+    if "plots" in parts:
+        entry["plots"] = [{path: {"cache": False}} for path in parts["plots"]]
+    return entry
+
+
+def content() -> dict[str, Any]:
+    return {"stages": {name: stage_entry(name) for name in STAGES}, "plots": PLOTS}
+
+
+if __name__ == "__main__":
+    head = "# Written by scripts/write_dvc.py, which lists the modules of each stage.\n"
+    text = yaml.safe_dump(content(), sort_keys=False, width=100)
+    (ROOT / "dvc.yaml").write_text(head + text)

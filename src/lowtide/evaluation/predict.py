@@ -1,0 +1,85 @@
+"""Classify image files with an exported model."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from lowtide.energy.sources import EnergySource, open_sources
+from lowtide.errors import DataError, ModelError
+from lowtide.evaluation.runtime import OnnxModel
+
+MEASURE_S = 1.0
+
+
+def predict_files(model_path: Path, paths: Sequence[Path]) -> dict[str, Any]:
+    """Label and probability of each image, and the joules that one inference takes here.
+
+    Raises:
+        ModelError: the file was not exported by lowtide.
+        DataError: an image cannot be read; names it.
+    """
+    model = OnnxModel(model_path)
+    if "lowtide.labels" not in model.metadata:
+        raise ModelError(f"{model_path} has no labels inside: it was not exported by lowtide")
+    labels = json.loads(model.metadata["lowtide.labels"])
+    _, channels, height, width = model.input_shape
+    images = np.stack([_load(path, int(channels), (int(height), int(width))) for path in paths])
+    energy_j, provenance = _energy_per_inference(model, images[:1])
+    return {
+        "model": str(model_path),
+        "predictions": [
+            {"path": str(path), "label": labels[row.argmax()], "probability": float(row.max())}
+            for path, row in zip(paths, _softmax(model.logits(images)), strict=True)
+        ],
+        "energy_j_per_inference": energy_j,
+        "provenance": provenance,
+    }
+
+
+def _load(path: Path, channels: int, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [C, H, W], resized if it has another size."""
+    try:
+        with Image.open(path) as image:
+            converted = image.convert("L" if channels == 1 else "RGB")
+    except FileNotFoundError:
+        raise DataError(f"there is no image {path}") from None
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"{path} cannot be read as an image: {error}") from None
+    if converted.size != size[::-1]:
+        converted = converted.resize(size[::-1], Image.Resampling.BILINEAR)
+    pixels = np.asarray(converted)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: np.ndarray = shifted / shifted.sum(axis=1, keepdims=True)
+    return result
+
+
+def _energy_per_inference(model: OnnxModel, image: np.ndarray) -> tuple[float | None, str]:
+    sources = open_sources()
+    try:
+        if not sources:
+            return None, "unknown"
+        before, _ = _joules(sources)
+        end, count = time.perf_counter() + MEASURE_S, 0
+        while time.perf_counter() < end:
+            model.run(image)
+            count += 1
+        after, provenance = _joules(sources)
+        return (after - before) / count, provenance
+    finally:
+        for source in sources:
+            source.close()
+
+
+def _joules(sources: Sequence[EnergySource]) -> tuple[float, str]:
+    readings = [reading for source in sources for reading in source.read()]
+    kinds = {reading.provenance for reading in readings}
+    return sum(r.energy_j for r in readings), kinds.pop() if len(kinds) == 1 else "mixed"
