@@ -44,7 +44,7 @@ def _load(path: Path, params: DataParams) -> tuple[RawImages, tuple[str, ...] | 
 
 
 def _labels(column: Any, path: Path) -> np.ndarray:
-    labels = column.to_numpy()
+    labels: np.ndarray = column.to_numpy()
     if not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"{path}: `label` holds {labels.dtype}, expected integers without gaps")
     return labels.astype(np.int64)

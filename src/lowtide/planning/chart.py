@@ -26,9 +26,9 @@ def plan_figure(plan: Plan, forecast: Sequence[IntensityValue]) -> bytes:
         axes.axvspan(date2num(slot.start), date2num(slot.end), color="#2a9d8f", alpha=0.25, lw=0)
     axes.axvline(date2num(plan.deadline), color="#c1440e", ls="--", lw=1)
     axes.set(ylabel="gCO2e/kWh", ylim=(0, None), title=plan.reason)
-    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()

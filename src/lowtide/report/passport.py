@@ -1,0 +1,75 @@
+"""The model's passport: one page that opens without a network, and the same as JSON."""
+
+from importlib import resources
+from typing import Any
+
+from lowtide import artifacts
+from lowtide.artifacts import write_json, write_text
+from lowtide.errors import ArtifactError
+from lowtide.params import Params
+from lowtide.pipeline import TRAINING, objective, pipeline_metrics, read_reports, total
+from lowtide.report.plots import candidates_plot, curves_plot, stages_plot
+from lowtide.report.text import number
+
+HTML = artifacts.REPORTS / "passport.html"
+JSON = artifacts.REPORTS / "passport.json"
+
+
+def write_passport(params: Params) -> dict[str, Any]:
+    """Write both files and return where they are, with the content.
+
+    Raises:
+        ArtifactError: the pipeline has not run to its verdict yet; names the missing stages.
+    """
+    reports = read_reports()
+    missing = [stage for stage in artifacts.STAGES if stage not in reports]
+    if missing:
+        raise ArtifactError(f"no report of {', '.join(missing)} yet: run `dvc repro` first")
+    content = passport(reports, params)
+    write_json(JSON, content)
+    write_text(HTML, _render(content, reports))
+    return {"html": str(HTML), "json": str(JSON), "passport": content}
+
+
+def passport(reports: dict[str, dict[str, Any]], params: Params) -> dict[str, Any]:
+    metrics = pipeline_metrics(reports)
+    evaluation = reports["evaluate"]
+    emitted, at_once = (total(reports, key) for key in ("emissions_g", "run_now_emissions_g"))
+    saving = None if not at_once or emitted is None else 1 - emitted / at_once
+    return {
+        "metrics": {**metrics, **objective(metrics, params)},
+        "saving_against_run_now": saving,
+        "verdict": {key: reports["judge"][key] for key in ("passed", "reasons")},
+        "model": evaluation["model"],
+        "runtime": evaluation["runtime"],
+        "candidates": evaluation["candidates"],
+        "stages": {
+            stage: {
+                key: report[key]
+                for key in ("energy_kwh", "emissions_g", "run_now_emissions_g", "duration_s")
+            }
+            for stage, report in reports.items()
+        },
+        "num_pauses": sum(reports[stage].get("num_pauses", 0) for stage in TRAINING),
+        "data": reports["prepare"]["data"],
+        "provenance": reports["train"]["provenance"],
+    }
+
+
+def _render(content: dict[str, Any], reports: dict[str, dict[str, Any]]) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    template = (resources.files("lowtide.report") / "passport.html.j2").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["figure"] = lambda value, unit="": number(value, unit).strip()
+    plots = {
+        "stages": stages_plot(content["stages"]),
+        "candidates": candidates_plot(content["candidates"]),
+        "curves": curves_plot(
+            {
+                stage: artifacts.REPORTS / f"{stage}_curve.csv"
+                for stage in ("train", "distill", "prune")
+            }
+        ),
+    }
+    return environment.from_string(template).render(**content, plots=plots, reports=reports)

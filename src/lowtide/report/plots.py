@@ -1,0 +1,82 @@
+"""The passport's plots as SVG text, drawn without a display."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, GREEN, GREY = "#3b6ea5", "#2a9d8f", "#b8bfc7"
+
+
+def stages_plot(stages: Mapping[str, Mapping[str, Any]]) -> str:
+    """Grams per stage, beside what they would have been if run at once; unknown is left out."""
+    known = {
+        name: stage
+        for name, stage in stages.items()
+        if stage["emissions_g"] is not None and stage["run_now_emissions_g"] is not None
+    }
+    figure, axes = _figure()
+    places = range(len(known))
+    axes.barh(
+        [p + 0.2 for p in places], [stage["run_now_emissions_g"] for stage in known.values()],
+        height=0.4, color=GREY, label="if run at once",
+    )  # fmt: skip
+    axes.barh(
+        [p - 0.2 for p in places], [stage["emissions_g"] for stage in known.values()],
+        height=0.4, color=GREEN, label="emitted",
+    )  # fmt: skip
+    axes.set_yticks(list(places), list(known))
+    axes.invert_yaxis()
+    axes.set_xlabel("g CO2e")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def candidates_plot(candidates: Mapping[str, Mapping[str, Any]]) -> str:
+    """Accuracy against joules per inference: up and to the left is better."""
+    figure, axes = _figure()
+    for name, candidate in candidates.items():
+        if candidate["inference_energy_j"] is None:
+            continue
+        axes.plot(candidate["inference_energy_j"], candidate["accuracy"], "o", color=BLUE)
+        axes.annotate(
+            name, (candidate["inference_energy_j"], candidate["accuracy"]),
+            textcoords="offset points", xytext=(6, 4),
+        )  # fmt: skip
+    axes.set(xscale="log", xlabel="J per inference", ylabel="test accuracy")
+    axes.margins(x=0.2, y=0.2)
+    return _svg(figure)
+
+
+def curves_plot(files: Mapping[str, Path]) -> str:
+    """Validation accuracy by epoch of each fit."""
+    figure, axes = _figure()
+    for name, path in files.items():
+        with path.open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        epochs = [int(row["epoch"]) for row in rows]
+        axes.plot(epochs, [float(row["val_accuracy"]) for row in rows], label=name)
+    axes.set(xlabel="epoch", ylabel="validation accuracy")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def _figure() -> tuple["Figure", "Axes"]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _svg(figure: "Figure") -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
