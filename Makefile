@@ -9,7 +9,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help setup run check test integration bench ui clean
+.PHONY: help track setup run check test integration bench ui clean
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
@@ -18,7 +18,12 @@ setup: $(STAMP) ## make .venv with the locked dependencies
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
+	@# A run writes its own dvc.lock; `make track` lets git see it again.
+	@git ls-files --error-unmatch dvc.lock >/dev/null 2>&1 && git update-index --skip-worktree dvc.lock || true
 	touch $@
+
+track: ## let git see dvc.lock again, to commit the results of a run
+	git update-index --no-skip-worktree dvc.lock
 
 run: setup ## the pipeline: train, compress, judge, promote
 	@$(BIN)/python -m flows.pipeline
