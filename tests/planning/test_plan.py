@@ -98,3 +98,9 @@ def test_is_done_by_the_deadline_and_never_worse_than_now_or_contiguous(seed: in
     assert worked >= work - 1e-6
     assert free.emissions_g_per_kw <= free.run_now_emissions_g_per_kw + 1e-9
     assert free.emissions_g_per_kw <= block.emissions_g_per_kw * 1.01
+
+
+def test_running_work_pauses_only_for_more_than_a_resume_costs() -> None:
+    cost = np.array([110.0, 100.0, 100.0, 100.0])
+    assert cheapest_slots(cost, 2.0, 1.0, running=True)[0] == 1
+    assert cheapest_slots(cost, 2.0, 1.0)[0] == 0

@@ -16,27 +16,31 @@ def cheapest_block(cost: np.ndarray, need: float) -> np.ndarray:
     return used
 
 
-def cheapest_slots(cost: np.ndarray, need: float, resume: float) -> np.ndarray:
+def cheapest_slots(
+    cost: np.ndarray, need: float, resume: float, running: bool = False
+) -> np.ndarray:
     """The cheapest runs with pauses between them; each resume costs `resume` slots of work.
 
     Exact dynamic programme over slots x work left (in 1/12 of a slot, rounded up) x running.
-    The first start costs nothing. Returns the used share of each slot, [T].
+    The first start costs nothing, unless the work is `running`: then a pause at once is a pause
+    like any other. Returns the used share of each slot, [T].
     """
     units = int(np.ceil(need * UNITS - 1e-9))
     extra = round(resume * UNITS)
     block = cheapest_block(cost, need)
-    value, choices = _solve(cost, units + extra * (len(cost) // 2 + 1), extra)
-    if not np.isfinite(value[units]):
+    begun = 1 if running else 0
+    values, choices = _solve(cost, units + extra * (len(cost) // 2 + 1), extra)
+    if not np.isfinite(values[begun, units]):
         return block
-    used = _trace_back(choices, len(cost), units, extra)
+    used = _trace_back(choices, begun, units, extra)
     used[np.flatnonzero(used)[-1]] -= units / UNITS - need  # the rounding is not worked
-    return used if used @ cost < block @ cost else block
+    return used if running or used @ cost < block @ cost else block
 
 
 def _solve(cost: np.ndarray, most: int, extra: int) -> tuple[np.ndarray, np.ndarray]:
     """Backward over slots. State: work left w, and 0 not begun, 1 running, 2 paused.
 
-    `choices[t, state, w]` is whether slot t is worked in; value is that of the start.
+    `choices[t, state, w]` is whether slot t is worked in; the values are those at the start.
     """
     left = np.arange(most + 1)
     done = np.where(left == 0, 0.0, np.inf)
@@ -49,7 +53,7 @@ def _solve(cost: np.ndarray, most: int, extra: int) -> tuple[np.ndarray, np.ndar
         choices[t] = work < rest
         later = np.where(choices[t], work, rest)
         later[:, 0] = 0.0
-    return later[0], choices
+    return later, choices
 
 
 def _work(cost: float, after: np.ndarray, left: np.ndarray, extra: int) -> np.ndarray:
@@ -60,10 +64,10 @@ def _work(cost: float, after: np.ndarray, left: np.ndarray, extra: int) -> np.nd
     return np.where(left + extra < len(left), total, np.inf)
 
 
-def _trace_back(choices: np.ndarray, num_slots: int, units: int, extra: int) -> np.ndarray:
-    used = np.zeros(num_slots)
-    state, left = 0, units
-    for t in range(num_slots):
+def _trace_back(choices: np.ndarray, state: int, units: int, extra: int) -> np.ndarray:
+    used = np.zeros(len(choices))
+    left = units
+    for t in range(len(choices)):
         if left == 0:
             break
         if not choices[t, state, left]:

@@ -79,10 +79,12 @@ def plan_work(
     slot_minutes: int,
     resume_minutes: float = 0.0,
     contiguous: bool = False,
+    running: bool = False,
 ) -> Plan:
     """Choose the slots, counted from `now`, that emit least and hold the work.
 
-    Each resume after a pause costs `resume_minutes` of full-power work. Slots beyond the forecast
+    Each resume after a pause costs `resume_minutes` of full-power work; if the work is `running`
+    already, a wait before the first slot is such a pause. Slots beyond the forecast
     are not used; where the forecast does not hold the work, it runs now. The last slot may be
     used in part.
 
@@ -105,7 +107,7 @@ def plan_work(
     if contiguous:
         used = cheapest_block(cost, need)
     else:
-        used = cheapest_slots(cost, need, resume_minutes / slot_minutes)
+        used = cheapest_slots(cost, need, resume_minutes / slot_minutes, running)
     plan = _assemble(used, cost, now, slot_hours, deadline)
     baseline = _run_now(forecast, now, work_hours, deadline, "now is as clean as it gets")
     if plan.emissions_g_per_kw >= baseline.emissions_g_per_kw * (1 - 1e-9):

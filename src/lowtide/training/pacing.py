@@ -104,6 +104,7 @@ class Pacer:
                 deadline=due,
                 slot_minutes=self.schedule.slot_minutes,
                 resume_minutes=self.schedule.resume_minutes,
+                running=True,
             )
         except (CarbonError, DeadlineError) as reason:
             print(f"lowtide: training on without a plan: {reason}", file=sys.stderr)
