@@ -1,0 +1,93 @@
+"""The family fits all sizes; users' factories are checked; weights come back as they were."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from lowtide.compression.prune import prune_channels
+from lowtide.errors import ArtifactError, ModelError
+from lowtide.models.cost import count_macs
+from lowtide.models.factory import ModelSpec, build
+from lowtide.models.family import FAMILY
+from lowtide.models.weights import load_model, save_model
+
+
+def spec(factory: str = "tidenet-s", channels: int = 3, size: tuple[int, int] = (16, 16)):  # type: ignore[no-untyped-def]
+    return ModelSpec(factory, channels, size, 5, (100.0,) * channels, (50.0,) * channels)
+
+
+def linear(in_channels: int, image_size: tuple[int, int], num_classes: int) -> nn.Module:
+    features = in_channels * image_size[0] * image_size[1]
+    return nn.Sequential(nn.Flatten(), nn.Linear(features, num_classes))
+
+
+def wrong_shape(*_: object) -> nn.Module:
+    return nn.Flatten()
+
+
+def no_module(*_: object) -> str:
+    return "a network"
+
+
+def raises(*_: object) -> nn.Module:
+    raise RuntimeError("out of ideas")
+
+
+@pytest.mark.parametrize("name", sorted(FAMILY))
+@pytest.mark.parametrize("size", [(8, 8), (24, 40), (96, 96)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_family_takes_every_size(name: str, size: tuple[int, int], channels: int) -> None:
+    model = build(spec(name, channels, size)).eval()
+    images = torch.randint(0, 256, (2, channels, *size), dtype=torch.uint8)
+    assert model(images).shape == (2, 5)
+
+
+@pytest.fixture
+def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "mine.py").write_text(Path(__file__).read_text())
+    monkeypatch.syspath_prepend(tmp_path)
+    return "mine"
+
+
+def test_a_users_factory_is_called_as_documented(user_module: str) -> None:
+    assert build(spec(f"{user_module}:linear"))(torch.zeros(1, 3, 16, 16)).shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet", "no model named 'resnet': take one of tidenet-l"),
+        ("nowhere:net", "cannot be imported"),
+        ("mine:missing", "cannot be imported"),
+        ("mine:no_module", "returned str"),
+        ("mine:wrong_shape", r"expected \(2, 5\) logits"),
+        ("mine:raises", "RuntimeError: out of ideas"),
+    ],
+)
+@pytest.mark.usefixtures("user_module")
+def test_a_factory_that_cannot_be_used(name: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        build(spec(name))
+
+
+def test_pruning_removes_channels_and_the_file_brings_them_back(tmp_path: Path) -> None:
+    model = build(spec())
+    result = prune_channels(model, (3, 16, 16), macs_fraction=0.6, round_to=8)
+    assert result.macs_after <= 0.6 * result.macs_before
+    assert result.macs_after == count_macs(model, (3, 16, 16))
+    assert result.parameters_after < result.parameters_before
+    assert all(after % 8 == 0 for _, after in result.channels.values())
+    save_model(tmp_path / "pruned.safetensors", model, spec())
+    again, _ = load_model(tmp_path / "pruned.safetensors")
+    images = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
+    assert torch.equal(model.eval()(images), again.eval()(images))
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="is missing: run `dvc repro`"):
+        load_model(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("hello, this is no model")
+    with pytest.raises(ArtifactError, match="is not a lowtide model"):
+        load_model(tmp_path / "text.safetensors")

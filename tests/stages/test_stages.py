@@ -1,0 +1,89 @@
+"""The whole chain on real image files, from prepare to the verdict, without any server."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from lowtide.artifacts import LEDGER, STAGES, STATE, report_path
+from lowtide.cli import app
+from lowtide.energy.ledger import Ledger
+from lowtide.errors import LockedError, UsageError
+from lowtide.lock import HELD, pipeline_lock
+from lowtide.report.passport import HTML, write_passport
+from lowtide.params import load_params
+from lowtide.session import load_session
+from lowtide.stages.run import run_stage
+
+
+def draw_images(folder: Path) -> Path:
+    """60 grey PNGs of 24x40 in 3 classes that a small network can tell apart."""
+    generator = np.random.default_rng(0)
+    for label, name in enumerate(("dark", "middle", "light")):
+        (folder / name).mkdir(parents=True)
+        for index in range(20):
+            pixels = generator.integers(0, 60, (24, 40)) + 90 * label
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def finished(checkout: Path, write_params: Callable[..., Path]) -> Path:
+    images = draw_images(checkout / "images")
+    write_params(data={"source": "imagefolder", "path": str(images)})
+    for stage in STAGES:
+        run_stage(stage)
+    return checkout
+
+
+def test_an_image_folder_runs_through_to_a_verdict(finished: Path) -> None:
+    reports = {stage: json.loads(report_path(stage).read_text()) for stage in STAGES}
+    assert reports["judge"]["passed"] in (True, False)
+    assert {r["check"] for r in reports["judge"]["reasons"]} >= {"accuracy", "inference_energy_j"}
+    assert set(reports["evaluate"]["candidates"]) == {"teacher", "student", "fp32", "int8"}
+    assert reports["prune"]["num_macs"] < reports["distill"]["num_macs"]
+    assert all(r["provenance"]["clock"] == "replay" for r in reports.values())
+    assert reports["train"]["mlflow_run_id"] is not None
+    assert len({report["pipeline_id"] for report in reports.values()}) == 1
+    session = load_session(STATE)
+    assert session is not None
+    assert not session.open
+
+    with Ledger(LEDGER) as ledger:
+        for stage in ("train", "distill"):
+            totals = ledger.totals(reports[stage]["stage_run_id"])
+            assert reports[stage]["energy_kwh"] == pytest.approx(totals.energy_kwh, rel=0.2)
+
+    judged = CliRunner().invoke(app, ["judge", "--json"])
+    assert judged.exit_code == (0 if reports["judge"]["passed"] else 3)
+    assert json.loads(judged.stdout)["reasons"]
+
+    write_passport(load_params(Path("params.yaml")))
+    page = HTML.read_text()
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "") \
+        .replace("http://creativecommons.org", "")  # fmt: skip
+
+    image = next((finished / "images" / "light").glob("*.png"))
+    predicted = CliRunner().invoke(app, ["predict", "artifacts/model.int8.onnx", str(image),
+                                         "--json"])  # fmt: skip
+    answer = json.loads(predicted.stdout)["predictions"][0]
+    assert answer["label"] in {"dark", "middle", "light"}
+
+
+def test_an_unknown_stage_lists_the_known_ones(write_params: Callable[..., Path]) -> None:
+    write_params()
+    with pytest.raises(UsageError, match="prepare, train"):
+        run_stage("deploy")
+
+
+def test_two_pipelines_in_one_checkout(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pipeline_lock(STATE):
+        monkeypatch.delenv(HELD)
+        with pytest.raises(LockedError, match=r"pid \d+"), pipeline_lock(STATE):
+            pass
+        monkeypatch.setenv(HELD, "1")

@@ -1,0 +1,41 @@
+"""A wrong params.yaml is refused with the key that is wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lowtide.errors import ParamsError
+from lowtide.params import load_params
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("train", {"epoch": 3}, "train.epoch: Extra inputs"),
+        ("train", {"epochs": "many"}, r"train.epochs: .*found 'many'"),
+        ("data", {"source": "csv"}, "data.source"),
+        ("carbon", {"replay_start": "2022-04-14T03:00:00"}, "needs a time zone"),
+        ("budgets", {"accuracy_min": 95}, "budgets.accuracy_min"),
+    ],
+)
+def test_names_the_key(
+    write_params: Callable[..., Path], section: str, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ParamsError, match=message):
+        load_params(write_params(**{section: change}))
+
+
+def test_a_missing_key_is_named(write_params: Callable[..., Path]) -> None:
+    path = write_params()
+    path.write_text(path.read_text().replace("accuracy_min", "accuracy_least"))
+    with pytest.raises(ParamsError, match=r"budgets\.accuracy_min: Field required"):
+        load_params(path)
+
+
+def test_a_missing_or_broken_file(checkout: Path) -> None:
+    with pytest.raises(ParamsError, match=r"none\.yaml cannot be read"):
+        load_params(checkout / "none.yaml")
+    (checkout / "broken.yaml").write_text("a: [1")
+    with pytest.raises(ParamsError, match="not valid YAML"):
+        load_params(checkout / "broken.yaml")
