@@ -142,12 +142,12 @@ def test_nan_pixels_are_counted_and_the_first_is_named(
 ) -> None:
     x = np.zeros((30, 4, 4))
     x[[7, 9], 0, 0] = np.nan
-    with pytest.raises(DataError, match="2 images of x_train.*number 7"):
+    with pytest.raises(DataError, match=r"2 images of x_train.*number 7"):
         prepare(params(path=write_npz(x, np.arange(30) % 3)), 0, tmp_path / "data")
 
 
 def test_a_missing_path_and_an_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nothing at .*none"):
+    with pytest.raises(DataError, match=r"nothing at .*none"):
         prepare(params(source="imagefolder", path=tmp_path / "none"), 0, tmp_path / "data")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no class folders"):

@@ -91,4 +91,4 @@ def test_the_distillation_loss_vanishes_when_the_student_is_the_teacher() -> Non
     logits = teacher(images)
     labels = torch.from_numpy(arrays().labels)
     assert loss(images, logits, labels).item() == pytest.approx(0, abs=1e-6)
-    assert loss(images, logits.flip(1), labels).item() > 0.01
+    assert loss(images, logits.flip(1), labels).item() > 1e-3

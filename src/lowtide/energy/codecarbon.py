@@ -38,7 +38,7 @@ class CodeCarbonSource:
         tracker = codecarbon.OfflineEmissionsTracker(
             country_iso_code="USA",
             force_carbon_intensity_g_co2e_kwh=1.0,  # grams are the ledger's business
-            save_to_file=False,
+            output_methods=[],
             allow_multiple_runs=True,
             measure_power_secs=86400,
             gpu_ids=[],

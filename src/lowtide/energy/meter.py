@@ -28,6 +28,18 @@ class Window:
         self._last = {reading.component: reading for reading in self._read()}
         self._since, self._since_s = meter.clock.now(), time.monotonic()
         self._parked = False
+        self._closed = threading.Event()
+        self._thread = threading.Thread(
+            target=self._keep_sampling, name="energy-meter", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write the last interval; from here on `totals` stands still."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._thread.join()
+            self.sample()
 
     def totals(self) -> Totals:
         with self._lock:
@@ -46,6 +58,10 @@ class Window:
     def resume(self) -> None:
         self.sample()
         self._parked = False
+
+    def _keep_sampling(self) -> None:
+        while not self._closed.wait(self._meter.interval_s):
+            self.sample()
 
     def _sample(self) -> None:
         readings = self._read()
@@ -119,23 +135,13 @@ class EnergyMeter:
         interval_s: float = 1.0,
     ) -> None:
         self.sources, self.intensity, self.clock = sources, intensity, clock
-        self.ledger, self.pue, self._interval_s = ledger, pue, interval_s
+        self.ledger, self.pue, self.interval_s = ledger, pue, interval_s
 
     @contextmanager
     def window(self, run_id: str, stage: str) -> Iterator[Window]:
         """Sample each `interval_s` in a thread of its own, and once more at the end."""
         window = Window(self, run_id, stage)
-        stop = threading.Event()
-
-        def keep_sampling() -> None:
-            while not stop.wait(self._interval_s):
-                window.sample()
-
-        thread = threading.Thread(target=keep_sampling, name="energy-meter", daemon=True)
-        thread.start()
         try:
             yield window
         finally:
-            stop.set()
-            thread.join()
-            window.sample()
+            window.close()

@@ -22,7 +22,7 @@ def run_stage(name: str, params_file: Path = Path("params.yaml")) -> dict[str, A
     resumed = module.resumable(params) if hasattr(module, "resumable") else None
     with pipeline_lock(artifacts.STATE), stage_context(name, params, resumed) as context:
         figures = module.run(params, context)
-        context.window.sample()
+        context.window.close()
         report = {**describe(context, context.window.totals()), **figures}
         log_report(context, report)
         if name == STAGES[-1]:

@@ -19,6 +19,8 @@ class Metrics(Protocol):
 
 
 class Meter(Protocol):
+    def sample(self) -> None: ...
+
     def totals(self) -> Totals: ...
 
 
@@ -70,11 +72,13 @@ class Progression:
         self._run.log_metrics({"loss": loss, **_energy_metrics(totals)}, step)
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        self._meter.sample()
         totals = self._meter.totals()
         self._run.log_metrics({**metrics, **_energy_metrics(totals)}, epoch)
         self._bar.console.print(
             f"{self._stage}: epoch {epoch}/{self._epochs}  loss {metrics['train_loss']:.3f}  "
-            f"val accuracy {metrics['val_accuracy']:.4f}  {energy_text(totals)}"
+            f"val accuracy {metrics['val_accuracy']:.4f}  {energy_text(totals)}",
+            soft_wrap=True,
         )
 
 
