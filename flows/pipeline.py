@@ -9,38 +9,50 @@ from prefect.states import Completed, Failed, State
 from lowtide.artifacts import STAGES, STATE
 from lowtide.errors import LowtideError
 from lowtide.lock import pipeline_lock
-from tasks.clean_power import deferral, wait_for_clean_power
+from lowtide.tracking import delivery
+from tasks.clean_power import Wait, deferral, wait_for_clean_power
 from tasks.defer import defer, may_defer
 from tasks.dvc import find_stale_stages, run_stage
 from tasks.promote import promote, publish, record
+from tasks.report import write_report
 from tasks.summary import print_summary
 
 
 @flow(name="carbon-aware-pipeline", log_prints=False)
 def carbon_aware_pipeline(attempt: int = 0, arrived_at: datetime | None = None) -> State:
     """Bring every stage up to date in clean hours, judge, and promote what passed."""
-    with pipeline_lock(STATE):
-        stale = find_stale_stages()
-        for stage in STAGES:
-            if stage == "train" and "train" in stale:
-                wait = wait_for_clean_power(arrived_at, may_defer())
-                if wait.defer_s is not None:
-                    at = defer(wait.defer_s, attempt, wait.arrived_at)
-                    return Completed(name="Deferred", message=f"back at {at:%H:%M:%S} UTC")
-            done = run_stage.with_options(name=stage)(
-                stage, stage in stale, may_defer(), return_state=True
-            )
-            if done.name == "Deferred":
-                later = deferral()
-                at = defer(later.defer_s, attempt, later.arrived_at)
-                return Completed(name="Deferred", message=f"back at {at:%H:%M:%S} UTC")
-            if not done.is_completed():
-                return Failed(message=done.message)
-        run_id = record()
-        version = promote(run_id)
-        publish(run_id, version)
-        print_summary(stale, version)
-        return Completed(message=version.outcome)
+    with pipeline_lock(STATE), delivery(STATE) as left:
+        state = _run(attempt, arrived_at)
+    for unsent in left:
+        print(f"lowtide: {unsent}", file=sys.stderr)
+    return state
+
+
+def _run(attempt: int, arrived_at: datetime | None) -> State:
+    stale = find_stale_stages()
+    for stage in STAGES:
+        if stage == "train" and "train" in stale:
+            wait = wait_for_clean_power(arrived_at, may_defer())
+            if wait.defer_s is not None:
+                return _deferred(wait, attempt)
+        done = run_stage.with_options(name=stage)(
+            stage, stage in stale, may_defer(), return_state=True
+        )
+        if done.name == "Deferred":
+            return _deferred(deferral(), attempt)
+        if not done.is_completed():
+            return Failed(message=done.message)
+    run_id = record(write_report())
+    version = promote(run_id)
+    publish(run_id, version)
+    print_summary(stale, version)
+    return Completed(message=version.outcome)
+
+
+def _deferred(wait: Wait, attempt: int) -> State:
+    assert wait.defer_s is not None
+    at = defer(wait.defer_s, attempt, wait.arrived_at)
+    return Completed(name="Deferred", message=f"back at {at:%H:%M:%S} UTC")
 
 
 def main() -> int:

@@ -72,6 +72,5 @@ def _longest(params: Params) -> timedelta:
 def _record(current: session.Session, figure: bytes) -> None:
     path = artifacts.STATE / "plan-gate.svg"
     path.write_bytes(figure)
-    tracker = Tracker(artifacts.STATE, None)
-    tracker.pipeline_run(current.pipeline_id, current.replay).log_artifact(path, "plan")
-    tracker.close()
+    run = Tracker(artifacts.STATE).pipeline_run(current.pipeline_id, current.replay)
+    run.log_artifact(path, "plan")

@@ -12,23 +12,22 @@ from lowtide.params import load_params
 from lowtide.pipeline import pipeline_metrics, read_reports, record_pipeline
 from lowtide.registry import RegisteredVersion, register
 from lowtide.report.text import verdict_text
-from lowtide.tracking import Tracker, tracking_uri
+from lowtide.tracking import Tracker, tracking_uri, wait_for_run_id
 
 PARAMS = Path("params.yaml")
 
 
 @task(name="record", cache_policy=NO_CACHE)
-def record() -> str | None:
+def record(passport: Path) -> str | None:
     """Close the pipeline run in MLflow; returns its id once the server has given one."""
     params = load_params(PARAMS)
     current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
-    tracker = Tracker(artifacts.STATE, None)
-    run = tracker.pipeline_run(current.pipeline_id, current.replay)
+    run = Tracker(artifacts.STATE).pipeline_run(current.pipeline_id, current.replay)
     record_pipeline(run, current.pipeline_id, read_reports(), params)
+    run.log_artifact(passport)
     run.end("FINISHED")
     session.leave(artifacts.STATE, current, clock.now(), done=True)
-    tracker.close()
-    return run.mlflow_run_id
+    return wait_for_run_id(run)
 
 
 @task(name="promote", retries=3, retry_delay_seconds=[2, 10, 30], cache_policy=NO_CACHE)

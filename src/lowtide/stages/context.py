@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,9 +22,9 @@ from lowtide.clock import Clock
 from lowtide.energy.counterfactual import active_time, run_now_emissions_g
 from lowtide.energy.ledger import Ledger, Totals
 from lowtide.energy.meter import EnergyMeter, Window
-from lowtide.energy.sources import open_sources
+from lowtide.energy.sources import EnergySource
 from lowtide.params import Params
-from lowtide.tracking import Run, Tracker, wait_for_run_id
+from lowtide.tracking import Run, Tracker, delivery, wait_for_run_id
 from lowtide.training.pacing import Deferred
 
 VERSIONED = ("lowtide", "torch", "onnxruntime", "onnx", "numpy", "codecarbon")
@@ -65,16 +65,16 @@ def fingerprint(*parts: Any) -> str:
 
 
 @contextmanager
-def stage_context(stage: str, params: Params, resumed_run_id: str | None) -> Iterator[StageContext]:
+def stage_context(
+    stage: str, params: Params, resumed_run_id: str | None, sources: Sequence[EnergySource]
+) -> Iterator[StageContext]:
     """Open everything, and close it in the right order whatever the body does."""
     artifacts.DEFERRED.unlink(missing_ok=True)
     current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
     source = open_source(params.carbon)
-    tracker = Tracker(artifacts.STATE, None)
     run_id = resumed_run_id or f"{current.pipeline_id[:12]}-{stage}-{uuid.uuid4().hex[:8]}"
-    pipeline, run = _open_runs(tracker, current, stage, run_id, params)
-    sources = open_sources()
-    with Ledger(artifacts.LEDGER) as ledger:
+    with delivery(artifacts.STATE) as left, Ledger(artifacts.LEDGER) as ledger:
+        pipeline, run = _open_runs(current, stage, run_id, params)
         meter = EnergyMeter(sources, source, clock, ledger, params.carbon.pue)
         status, done = "FAILED", False
         try:
@@ -94,16 +94,15 @@ def stage_context(stage: str, params: Params, resumed_run_id: str | None) -> Ite
         finally:
             if status != "SCHEDULED":
                 session.leave(artifacts.STATE, current, clock.now(), done=done)
-            for energy_source in sources:
-                energy_source.close()
-            if status != "SCHEDULED":
                 run.end(status)
-            _say_unsent(tracker)
+    for unsent in left:
+        print(f"lowtide: {unsent}", file=sys.stderr)
 
 
 def _open_runs(
-    tracker: Tracker, current: session.Session, stage: str, run_id: str, params: Params
+    current: session.Session, stage: str, run_id: str, params: Params
 ) -> tuple[Run, Run]:
+    tracker = Tracker(artifacts.STATE)
     pipeline = tracker.pipeline_run(current.pipeline_id, current.replay)
     pipeline.log_params({"seed": params.seed, **_flat("model", params.model.model_dump())})
     tags = {"lowtide.kind": "stage", "lowtide.stage": stage, "lowtide.stage_run_id": run_id}
@@ -116,17 +115,6 @@ def _open_runs(
 
 def _flat(prefix: str, section: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{prefix}.{key}": value for key, value in section.items()}
-
-
-def _say_unsent(tracker: Tracker) -> None:
-    unsent = tracker.close()
-    if unsent.num_entries:
-        print(
-            f"lowtide: {unsent.num_entries} MLflow entries of {unsent.num_runs} runs are kept in "
-            f"{artifacts.STATE / 'journal'} and will be sent by the next stage "
-            f"({unsent.reason})",
-            file=sys.stderr,
-        )
 
 
 def describe(context: StageContext, totals: Totals) -> dict[str, Any]:

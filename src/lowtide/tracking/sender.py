@@ -11,12 +11,17 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from lowtide.errors import TrackingError
-from lowtide.journal import Entry, Journal, all_journals
+from lowtide.tracking.journal import Entry, Journal, Sent, all_journals
 
 EXPERIMENT = "lowtide"
 KEY_TAG = "lowtide.run_key"
 QUICK = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-REFUSED = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"}
+REFUSED = {
+    "INVALID_PARAMETER_VALUE",
+    "RESOURCE_ALREADY_EXISTS",
+    "RESOURCE_DOES_NOT_EXIST",
+    "BAD_REQUEST",
+}
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +31,7 @@ class SendingError(TrackingError):
 
 class Sender:
     def __init__(self, uri: str, folder: Path) -> None:
-        self._uri, self._folder = uri, folder
+        self._uri, self._store, self._folder = uri, _safe(uri), folder
         self._client: Any = None
         with contextlib.suppress(ImportError):
             import mlflow.tracking.client  # noqa: F401
@@ -38,7 +43,7 @@ class Sender:
         Raises:
             SendingError: the server does not answer, or MLflow is not installed.
         """
-        journals = [journal for journal in all_journals(self._folder) if journal.num_unsent()]
+        journals = [journal for journal in all_journals(self._folder) if journal.has_unsent()]
         if not journals:
             return
         self._connect()
@@ -46,12 +51,9 @@ class Sender:
 
         for journal in journals:
             try:
-                with journal.lock.acquire(timeout=0):
-                    self._send(journal)
-            except Timeout:
-                continue  # another process is sending this one
+                self._send(journal)
             except (MlflowException, OSError) as error:
-                raise SendingError(f"{_safe(self._uri)} does not answer: {_first(error)}") from None
+                raise SendingError(f"{self._store} does not answer: {_first(error)}") from None
 
     def _connect(self) -> None:
         if self._client is not None:
@@ -73,19 +75,31 @@ class Sender:
                     found.experiment_id if found else client.create_experiment(EXPERIMENT)
                 )
         except (mlflow.exceptions.MlflowException, OSError) as error:
-            raise SendingError(f"{_safe(self._uri)} does not answer: {_first(error)}") from None
+            raise SendingError(f"{self._store} does not answer: {_first(error)}") from None
         self._client = client
 
     def _send(self, journal: Journal) -> None:
-        entries, sent = journal.entries(), journal.sent()
-        run_id = sent.run_id or self._run(journal, entries[0])
-        position = sent.num_entries
+        try:
+            with journal.lock.acquire(timeout=0):
+                self._send_locked(journal)
+        except Timeout:
+            return  # another process is sending this one
+
+    def _send_locked(self, journal: Journal) -> None:
+        sent = journal.sent()
+        if sent.store != self._store:  # the rest belongs with the beginning, so all goes there
+            sent = Sent()
+        entries = journal.entries(sent.num_bytes)
+        if not entries:
+            return
+        run_id = sent.run_id or self._run(journal, entries[0][0])
+        position = 0
         while position < len(entries):
-            batch = _batch(entries, position)
+            batch = _batch([entry for entry, _ in entries[position : position + 1000]])
             self._deliver(run_id, batch)
             position += len(batch)
-            journal.mark_sent(position, run_id)
-        if entries[-1]["kind"] == "end":
+            journal.mark_sent(Sent(entries[position - 1][1], run_id, self._store))
+        if entries[-1][0]["kind"] == "end":
             journal.forget_files()
 
     def _run(self, journal: Journal, start: Entry) -> str:
@@ -94,15 +108,25 @@ class Sender:
         found = self._client.search_runs([self._experiment_id], query)
         if found:
             return str(found[0].info.run_id)
-        tags = {**start["tags"], KEY_TAG: journal.key}
-        if start["parent_key"]:
-            parent = Journal(self._folder, start["parent_key"]).sent().run_id
-            if parent is not None:
-                tags["mlflow.parentRunId"] = parent
+        tags = {**start.get("tags", {}), KEY_TAG: journal.key}
+        parent_id = self._parent_id(start.get("parent_key"))
+        if parent_id is not None:
+            tags["mlflow.parentRunId"] = parent_id
         run = self._client.create_run(
-            self._experiment_id, start["time_ms"], tags=tags, run_name=start["name"]
+            self._experiment_id,
+            start["time_ms"],
+            tags=tags,
+            run_name=start.get("name", journal.key),
         )
         return str(run.info.run_id)
+
+    def _parent_id(self, key: str | None) -> str | None:
+        if key is None:
+            return None
+        parent = Journal(self._folder, key)
+        if parent.sent().store != self._store:
+            self._send(parent)
+        return parent.sent().run_id
 
     def _deliver(self, run_id: str, batch: list[Entry]) -> None:
         from mlflow.exceptions import MlflowException
@@ -151,13 +175,13 @@ class Sender:
         named.unlink()
 
 
-def _batch(entries: list[Entry], position: int) -> list[Entry]:
-    """The next entry; metrics that follow each other go together, up to MLflow's 1,000."""
-    batch = [entries[position]]
+def _batch(entries: list[Entry]) -> list[Entry]:
+    """The first entry; metrics that follow each other go together, up to MLflow's 1,000."""
+    batch = entries[:1]
     if batch[0]["kind"] != "metrics":
         return batch
     count = len(batch[0]["metrics"])
-    for entry in entries[position + 1 :]:
+    for entry in entries[1:]:
         count += len(entry.get("metrics", ()))
         if entry["kind"] != "metrics" or count > 1000:
             break
