@@ -20,6 +20,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
 	@# A run writes its own dvc.lock; `make track` lets git see it again.
 	@git ls-files --error-unmatch dvc.lock >/dev/null 2>&1 && git update-index --skip-worktree dvc.lock || true
+	@# Prefect's database, once: runs that start together would race to create it.
+	$(BIN)/prefect server database upgrade --yes >/dev/null
 	touch $@
 
 track: ## let git see dvc.lock again, to commit the results of a run

@@ -14,7 +14,6 @@ from lowtide.params import Params, load_params
 from lowtide.planning.chart import plan_figure, plan_text
 from lowtide.planning.gate import plan_start
 from lowtide.tracking import Tracker
-from lowtide.training.estimate import estimate_hours
 
 PARAMS = Path("params.yaml")
 
@@ -32,6 +31,8 @@ class Wait:
 @task(name="carbon-forecast-gate", cache_policy=NO_CACHE)
 def wait_for_clean_power(arrived_at: datetime | None, may_defer: bool) -> Wait:
     """Plan the training, publish the plan, and wait for its start unless that takes too long."""
+    from lowtide.training.estimate import estimate_hours  # brings torch
+
     params = load_params(PARAMS)
     current, clock = session.open_session(
         artifacts.STATE, params.carbon, params.schedule, arrived_at
