@@ -9,8 +9,9 @@ from prefect.states import Completed, Failed, State
 from lowtide.artifacts import STAGES, STATE
 from lowtide.errors import LowtideError
 from lowtide.lock import pipeline_lock
-from lowtide.tracking import delivery
-from tasks.clean_power import Wait, deferral, wait_for_clean_power
+from lowtide.params import load_params
+from lowtide.tracking import Unsent, delivery
+from tasks.clean_power import PARAMS, Wait, begin, deferral, wait_for_clean_power
 from tasks.defer import defer, may_defer
 from tasks.dvc import find_stale_stages, run_stage
 from tasks.promote import promote, publish, record
@@ -19,20 +20,30 @@ from tasks.summary import print_summary
 
 
 @flow(name="carbon-aware-pipeline", log_prints=False)
-def carbon_aware_pipeline(attempt: int = 0, arrived_at: datetime | None = None) -> State:
-    """Bring every stage up to date in clean hours, judge, and promote what passed."""
-    with pipeline_lock(STATE), delivery(STATE) as left:
-        state = _run(attempt, arrived_at)
+def carbon_aware_pipeline(
+    deadline_hours: float | None = None, attempt: int = 0, arrived_at: datetime | None = None
+) -> State:
+    """Bring every stage up to date in clean hours, judge, and promote what passed.
+
+    `deadline_hours` overrules params.yaml; the other two are set by a run that defers itself.
+    """
+    left: list[Unsent] = []
+    try:
+        with pipeline_lock(STATE), delivery(STATE) as left:
+            begin(arrived_at, deadline_hours)
+            state = _run(attempt)
+    except LowtideError as error:
+        state = Failed(message=str(error))
     for unsent in left:
         print(f"lowtide: {unsent}", file=sys.stderr)
     return state
 
 
-def _run(attempt: int, arrived_at: datetime | None) -> State:
+def _run(attempt: int) -> State:
     stale = find_stale_stages()
     for stage in STAGES:
         if stage == "train" and "train" in stale:
-            wait = wait_for_clean_power(arrived_at, may_defer())
+            wait = wait_for_clean_power(may_defer())
             if wait.defer_s is not None:
                 return _deferred(wait, attempt)
         done = run_stage.with_options(name=stage)(
@@ -57,10 +68,11 @@ def _deferred(wait: Wait, attempt: int) -> State:
 
 def main() -> int:
     try:
-        state = carbon_aware_pipeline(return_state=True)
+        load_params(PARAMS)  # before a server is started for nothing
     except LowtideError as error:
         print(f"lowtide: {error}", file=sys.stderr)
         return error.exit_code
+    state = carbon_aware_pipeline(return_state=True)
     if state.is_completed():
         return 0
     print(f"lowtide: {state.message}", file=sys.stderr)

@@ -28,15 +28,23 @@ class Wait:
     defer_s: float | None
 
 
+def begin(arrived_at: datetime | None, deadline_hours: float | None) -> None:
+    """Go on with this checkout's session or open one; a run that comes back keeps its deadline."""
+    params = load_params(PARAMS)
+    schedule = params.schedule
+    if deadline_hours is not None:
+        schedule = schedule.model_copy(update={"deadline_hours": deadline_hours})
+    current, clock = session.open_session(artifacts.STATE, params.carbon, schedule, arrived_at)
+    session.leave(artifacts.STATE, current, clock.now())
+
+
 @task(name="carbon-forecast-gate", cache_policy=NO_CACHE)
-def wait_for_clean_power(arrived_at: datetime | None, may_defer: bool) -> Wait:
+def wait_for_clean_power(may_defer: bool) -> Wait:
     """Plan the training, publish the plan, and wait for its start unless that takes too long."""
     from lowtide.training.estimate import estimate_hours  # brings torch
 
     params = load_params(PARAMS)
-    current, clock = session.open_session(
-        artifacts.STATE, params.carbon, params.schedule, arrived_at
-    )
+    current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
     now = clock.now()
     work_hours = estimate_hours(params, clock)
     source = open_source(params.carbon)

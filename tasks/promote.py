@@ -21,12 +21,13 @@ PARAMS = Path("params.yaml")
 def record(passport: Path) -> str | None:
     """Close the pipeline run in MLflow; returns its id once the server has given one."""
     params = load_params(PARAMS)
-    current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
+    current = session.load_session(artifacts.STATE)
+    assert current is not None, "the flow begins with a session"
     run = Tracker(artifacts.STATE).pipeline_run(current.pipeline_id, current.replay)
     record_pipeline(run, current.pipeline_id, read_reports(), params)
     run.log_artifact(passport)
     run.end("FINISHED")
-    session.leave(artifacts.STATE, current, clock.now(), done=True)
+    session.leave(artifacts.STATE, current, current.position, done=True)
     return wait_for_run_id(run)
 
 

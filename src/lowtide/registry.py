@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lowtide.errors import GateError, TrackingError
+from lowtide.tracking.sender import limit_retries, redact
 
 MODEL = "lowtide-classifier"
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -43,6 +44,7 @@ def register(
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    limit_retries()
     digest = hashlib.sha256(model_path.read_bytes()).hexdigest()
     passed = bool(verdict["passed"])
     try:
@@ -57,8 +59,8 @@ def register(
         outcome = _promote(client, version) if passed else "refused: champion stays"
     except (MlflowException, OSError) as error:
         raise TrackingError(
-            f"the model registry did not take {model_path}: {str(error).splitlines()[0]}"
-        ) from error
+            f"the model registry did not take {model_path}: {redact(error, uri)}"
+        ) from None
     aliases = (CANDIDATE, CHAMPION) if passed else (CANDIDATE,)
     return RegisteredVersion(version, aliases, outcome)
 

@@ -40,6 +40,7 @@ def prune_channels(
     """
     import torch_pruning
 
+    last = _last_linear(model)
     before, parameters = count_macs(model, input_shape), count_parameters(model)
     channels = _channels(model)
     example = torch.zeros(1, *input_shape)
@@ -51,7 +52,7 @@ def prune_channels(
         pruning_ratio=0.95,
         global_pruning=True,
         round_to=round_to,
-        ignored_layers=[_last_linear(model)],
+        ignored_layers=[last],
     )
     after = before
     for _ in range(STEPS):

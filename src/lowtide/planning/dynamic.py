@@ -42,6 +42,7 @@ def _solve(cost: np.ndarray, most: int, extra: int) -> tuple[np.ndarray, np.ndar
 
     `choices[t, state, w]` is whether slot t is worked in; the values are those at the start.
     """
+    tie = 1e-9 * float(np.abs(cost).mean())  # of two equal plans the earlier: work done is safe
     left = np.arange(most + 1)
     done = np.where(left == 0, 0.0, np.inf)
     later = np.stack([done, done, done])
@@ -50,7 +51,7 @@ def _solve(cost: np.ndarray, most: int, extra: int) -> tuple[np.ndarray, np.ndar
         work = np.stack([_work(cost[t], later[1], left, 0)] * 2
                         + [_work(cost[t], later[1], left, extra)])  # fmt: skip
         rest = np.stack([later[0], later[2], later[2]])
-        choices[t] = work < rest
+        choices[t] = work <= rest + tie
         later = np.where(choices[t], work, rest)
         later[:, 0] = 0.0
     return later, choices

@@ -29,6 +29,12 @@ class SendingError(TrackingError):
     """Not now; the journal keeps what was not sent."""
 
 
+def limit_retries() -> None:
+    """MLflow's client gives up after seconds, not minutes, unless the user has said otherwise."""
+    for name, value in QUICK.items():
+        os.environ.setdefault(name, value)
+
+
 class Sender:
     def __init__(self, uri: str, folder: Path) -> None:
         self._uri, self._store, self._folder = uri, _safe(uri), folder
@@ -53,13 +59,17 @@ class Sender:
             try:
                 self._send(journal)
             except (MlflowException, OSError) as error:
-                raise SendingError(f"{self._store} does not answer: {_first(error)}") from None
+                raise SendingError(
+                    f"{self._store} does not answer: {redact(error, self._uri)}"
+                ) from None
+
+    def _away(self, error: Exception) -> SendingError:
+        return SendingError(f"{self._store} does not answer: {redact(error, self._uri)}")
 
     def _connect(self) -> None:
         if self._client is not None:
             return
-        for name, value in QUICK.items():
-            os.environ.setdefault(name, value)
+        limit_retries()
         import mlflow
 
         if not hasattr(mlflow, "MlflowClient"):
@@ -75,7 +85,9 @@ class Sender:
                     found.experiment_id if found else client.create_experiment(EXPERIMENT)
                 )
         except (mlflow.exceptions.MlflowException, OSError) as error:
-            raise SendingError(f"{self._store} does not answer: {_first(error)}") from None
+            raise SendingError(
+                f"{self._store} does not answer: {redact(error, self._uri)}"
+            ) from None
         self._client = client
 
     def _send(self, journal: Journal) -> None:
@@ -136,7 +148,9 @@ class Sender:
         except MlflowException as error:
             if error.error_code not in REFUSED:
                 raise
-            log.warning("MLflow refused a record of kind %s: %s", batch[0]["kind"], _first(error))
+            log.warning(
+                "MLflow refused a record of kind %s: %s", batch[0]["kind"], redact(error, self._uri)
+            )
 
     def _dispatch(self, run_id: str, batch: list[Entry]) -> None:
         from mlflow.entities import Metric, Param, RunTag
@@ -195,5 +209,8 @@ def _safe(uri: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def _first(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+def redact(error: Exception, uri: str) -> str:
+    """The error's first line without the user and password that `uri` may hold."""
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    credentials = urlsplit(uri).netloc.rpartition("@")[0]
+    return (first.replace(f"{credentials}@", "") if credentials else first)[:300]

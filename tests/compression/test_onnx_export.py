@@ -1,0 +1,56 @@
+"""The exported file is one file, valid, and says what torch says."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lowtide.compression.onnx_export import export_onnx, parity, set_metadata
+from lowtide.errors import ModelError
+from lowtide.evaluation.runtime import OnnxModel
+
+
+def test_onnx_runtime_agrees_with_torch_at_any_batch_size(rig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "model.onnx"
+    export_onnx(rig.model, (3, 16, 16), path, opset=20)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
+    exported = OnnxModel(path, num_threads=1)
+    for size in (1, 7, 64):
+        difference, agreement = parity(
+            rig.model, exported.logits(rig.images[:size]), rig.images[:size]
+        )
+        assert difference < 1e-3
+        assert agreement == 1.0
+    graph = onnx.load(path)
+    assert graph.opset_import[0].version == 20
+    assert "BatchNormalization" not in {node.op_type for node in graph.graph.node}
+
+
+def test_metadata_is_kept_in_the_file(rig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "model.onnx"
+    export_onnx(rig.model, (3, 16, 16), path, opset=20)
+    set_metadata(path, {"lowtide.labels": '["a", "b"]'})
+    assert OnnxModel(path, 1).metadata["lowtide.labels"] == '["a", "b"]'
+
+
+def test_parity_sees_a_difference(rig) -> None:  # type: ignore[no-untyped-def]
+    with torch.no_grad():
+        logits = rig.model(torch.from_numpy(rig.images)).numpy()
+    shifted = logits + np.array([[5.0, 0, 0, 0]], np.float32)
+    difference, agreement = parity(rig.model, shifted, rig.images)
+    assert difference == pytest.approx(5.0, abs=1e-4)
+    assert agreement == float((shifted.argmax(1) == logits.argmax(1)).mean())
+
+
+class Untraceable(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images.float() if images.sum().item() > 3 else images.float() * 2
+
+
+def test_a_model_that_cannot_be_exported_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be exported"):
+        export_onnx(Untraceable(), (3, 4, 4), tmp_path / "model.onnx", opset=20)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,129 @@
+"""The whole flow on digits, made small: one story told in order, in one checkout."""
+
+import json
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from lowtide.artifacts import STAGES
+
+METRICS = {
+    "test_accuracy",
+    "teacher_accuracy",
+    "training_energy_kwh",
+    "training_emissions_g",
+    "run_now_emissions_g",
+    "inference_energy_j",
+    "inference_latency_ms_p50",
+    "model_size_bytes",
+}
+
+
+def runs(project: Any, kind: str) -> list[Any]:
+    """Newest first."""
+    client = MlflowClient(project.tracking_uri)
+    experiment = client.get_experiment_by_name("lowtide")
+    return list(client.search_runs([experiment.experiment_id], f"tags.`lowtide.kind` = '{kind}'"))
+
+
+def alias(project: Any, name: str) -> int:
+    client = MlflowClient(project.tracking_uri, project.tracking_uri)
+    return int(client.get_model_version_by_alias("lowtide-classifier", name).version)
+
+
+def report(project: Any, stage: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((project.folder / f"reports/{stage}.json").read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def first_run(project: Any) -> str:
+    done = project.flow()
+    return str(done.stdout + done.stderr)
+
+
+def test_the_first_run_promotes_and_leaves_the_checkout_clean(project: Any, first_run: str) -> None:
+    assert "promoted: version 1 is champion" in first_run
+    assert "Traceback" not in first_run
+    assert alias(project, "champion") == alias(project, "candidate") == 1
+    assert project.run("git", "status", "--porcelain").stdout == ""
+    page = (project.folder / "reports/passport.html").read_text()
+    assert "replay clock" in page
+
+
+def test_every_stage_is_a_child_of_the_pipeline_run(project: Any, first_run: str) -> None:
+    assert "verdict: passed" in first_run
+    (pipeline,) = runs(project, "pipeline")
+    assert pipeline.info.status == "FINISHED"
+    assert set(pipeline.data.metrics) >= METRICS
+    stages = runs(project, "stage")
+    assert {run.data.tags["lowtide.stage"] for run in stages} == set(STAGES)
+    assert {run.data.tags["mlflow.parentRunId"] for run in stages} == {pipeline.info.run_id}
+    assert {run.info.run_id for run in stages} == {
+        report(project, stage)["mlflow_run_id"] for stage in STAGES
+    }
+    train = next(run for run in stages if run.data.tags["lowtide.stage"] == "train")
+    curve = MlflowClient(project.tracking_uri).get_metric_history(train.info.run_id, "loss")
+    assert len(curve) >= 1
+    assert train.data.params["train.epochs"] == "1"
+
+
+def test_the_gate_chose_a_later_start(first_run: str) -> None:
+    assert "starts" in first_run
+    assert "h later" in first_run
+
+
+def test_a_second_run_finds_nothing_stale(project: Any, first_run: str) -> None:
+    assert first_run
+    before = {stage: report(project, stage)["stage_run_id"] for stage in STAGES}
+    printed = project.flow().stdout
+    assert printed.count(" cached ") == len(STAGES)
+    assert {stage: report(project, stage)["stage_run_id"] for stage in STAGES} == before
+    newest = runs(project, "pipeline")[0]
+    assert newest.data.tags["lowtide.cached.train"] == report(project, "train")["mlflow_run_id"]
+    assert set(newest.data.metrics) >= METRICS
+    assert alias(project, "champion") == 1
+
+
+def test_a_change_of_pruning_leaves_training_alone(project: Any, first_run: str) -> None:
+    assert first_run
+    before = {stage: report(project, stage)["stage_run_id"] for stage in STAGES}
+    project.edit(prune={"learning_rate": 0.03})
+    project.run("dvc", "repro")
+    after = {stage: report(project, stage)["stage_run_id"] for stage in STAGES}
+    changed = {stage for stage in STAGES if before[stage] != after[stage]}
+    assert changed == {"prune", "quantize", "export", "evaluate", "judge"}
+    tags = runs(project, "pipeline")[0].data.tags
+    assert {key for key in tags if key.startswith("lowtide.cached.")} == {
+        f"lowtide.cached.{stage}" for stage in ("prepare", "train", "distill")
+    }
+    assert tags["lowtide.cached.distill"] == report(project, "distill")["mlflow_run_id"]
+
+
+def test_an_impossible_budget_is_a_refusal_and_no_error(project: Any, first_run: str) -> None:
+    assert first_run
+    champion = alias(project, "champion")
+    project.edit(budgets={"inference_energy_j_max": 1e-12})
+    printed = project.flow().stdout
+    assert "REFUSED" in printed
+    assert alias(project, "champion") == champion
+    assert alias(project, "candidate") > champion
+    judged = project.run("lowtide", "judge", "--json", check=False)
+    assert judged.returncode == 3
+    reasons = json.loads(judged.stdout)["reasons"]
+    assert [r["check"] for r in reasons if not r["passed"]] == ["inference_energy_j"]
+
+
+def test_a_user_error_is_one_line(project: Any, first_run: str) -> None:
+    assert first_run
+    project.edit(train={"epochs": "many"})
+    done = project.flow(check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "train.epochs" in done.stdout + done.stderr
+    project.edit(train={"epochs": 1}, data={"source": "imagefolder", "path": "nowhere"})
+    done = project.flow(check=False)
+    assert done.returncode == 1
+    assert "nothing at nowhere" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

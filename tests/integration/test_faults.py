@@ -1,0 +1,96 @@
+"""Kills and full disks: nothing half-written, and the next run recovers."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lowtide.energy.ledger import Ledger
+from tests.integration.conftest import wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL to all at once, as a lost machine would."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for process in family:
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint(project: Any, tmp_path: Path) -> None:
+    project.edit(train={"epochs": 12})
+    log = tmp_path / "flow.log"
+    flow = project.start(sys.executable, "-m", "flows.pipeline", log=log)
+    wait_until(lambda: "train: epoch 2" in log.read_text(), 120, "the second epoch")
+    time.sleep(random.uniform(0, 1.5))
+    kill_tree(flow.pid)
+    flow.wait()
+    assert not (project.folder / "artifacts/teacher.safetensors").exists()
+    seen = log.read_text().count("train: epoch")
+
+    second = project.flow()
+    printed = second.stdout + second.stderr
+    assert "verdict: passed" in printed
+    assert seen + printed.count("train: epoch") in {12, 13}  # the epoch of the kill may run twice
+    report = json.loads((project.folder / "reports/train.json").read_text())
+    assert report["resumed"] is True
+    assert report["epochs"] == 12
+
+    with Ledger(project.folder / ".lowtide/ledger.db") as ledger:
+        intervals = ledger.intervals(report["stage_run_id"])
+    total_j = sum(interval.energy_j for interval in intervals)
+    assert total_j / 3.6e6 == pytest.approx(report["energy_kwh"])
+    for component in report["components"]:
+        own = [interval for interval in intervals if interval.component == component]
+        assert all(a.ended_at <= b.started_at for a, b in pairwise(own))
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
+    project: Any, tmp_path: Path
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(small)], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("no right to mount a small file system here")
+    try:
+        for name in ("params.yaml", "dvc.yaml"):
+            (small / name).write_bytes((project.folder / name).read_bytes())
+        done = subprocess.run(
+            [sys.executable, "-m", "lowtide", "stage", "prepare"],
+            cwd=small, env=project.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        filler = small / "filler"
+        with filler.open("wb") as file:
+            try:
+                while True:
+                    file.write(b"\0" * 4096)
+                    file.flush()
+            except OSError:
+                pass
+        full = subprocess.run(
+            [sys.executable, "-m", "lowtide", "stage", "train"],
+            cwd=small, env=project.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert full.returncode == 1
+        assert "Traceback" not in full.stderr
+        assert "No space left" in full.stderr
+        assert list(small.glob("artifacts/teacher*")) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

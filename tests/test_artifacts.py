@@ -1,0 +1,50 @@
+"""Files are written whole or not at all."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from lowtide.artifacts import atomic, read_json, write_json
+from lowtide.errors import ArtifactError
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ArtifactError, match=r"cannot write .*report.json: No space left on device"):
+        _fill_up(path)
+    assert read_json(path) == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
+
+
+def _fill_up(path: Path) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text('{"a": ')
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_error_of_another_kind_goes_through_and_cleans_up(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), atomic(tmp_path / "x"):
+        _ = 1 / 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_that_are_not_numbers_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nan"):
+        write_json(tmp_path / "x.json", {"accuracy": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "is missing"), ("{", "cannot be read"), ("[]", "expected a JSON object")],
+)
+def test_a_report_that_cannot_be_used_says_why(
+    tmp_path: Path, content: str | None, message: str
+) -> None:
+    path = tmp_path / "report.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ArtifactError, match=message):
+        read_json(path)

@@ -1,0 +1,138 @@
+"""From the journal to a real MLflow store: complete, once, in the right place."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lowtide.tracking import Tracker, delivery, link_cached, wait_for_run_id
+from lowtide.tracking.delivery import DELIVERED, KEEP_S
+from lowtide.tracking.journal import all_journals
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def store(checkout: Path) -> str:
+    return f"sqlite:///{checkout / 'mlflow.db'}"
+
+
+def client(store: str) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(store)
+
+
+def record(state: Path, pipeline_id: str = "p1") -> None:
+    """A pipeline run with one stage, as a pipeline leaves them."""
+    tracker = Tracker(state)
+    pipeline = tracker.pipeline_run(pipeline_id, replay=True)
+    run = tracker.start_run(
+        f"{pipeline_id}-train", "train", parent_key=pipeline_id, tags={"lowtide.stage": "train"}
+    )
+    run.log_params({"train.epochs": 3})
+    for step in range(5):
+        run.log_metrics({"loss": 1.0 - step / 10}, step)
+    note = state / "note.txt"
+    note.write_text("kept")
+    run.log_artifact(note, "notes")
+    link_cached(pipeline, "prepare", "an-earlier-run")
+    run.end("FINISHED")
+    pipeline.end("FINISHED")
+
+
+def find(store: str, name: str) -> Any:
+    experiment = client(store).get_experiment_by_name("lowtide")
+    found = client(store).search_runs([experiment.experiment_id], f"attributes.run_name = '{name}'")
+    assert len(found) == 1
+    return found[0]
+
+
+def test_a_stage_arrives_whole_under_its_pipeline(checkout: Path, store: str) -> None:
+    state = checkout / ".lowtide"
+    with delivery(state, store) as left:
+        record(state)
+    assert left == []
+    run, pipeline = find(store, "train"), find(store, "pipeline-p1")
+    assert run.data.tags["mlflow.parentRunId"] == pipeline.info.run_id
+    assert run.data.params == {"train.epochs": "3"}
+    history = client(store).get_metric_history(run.info.run_id, "loss")
+    assert [(metric.step, metric.value) for metric in history] == [
+        (step, 1.0 - step / 10) for step in range(5)
+    ]
+    assert run.info.status == "FINISHED"
+    assert pipeline.data.tags["lowtide.cached.prepare"] == "an-earlier-run"
+    local = client(store).download_artifacts(run.info.run_id, "notes/note.txt")
+    assert Path(local).read_text() == "kept"
+
+
+def test_a_server_that_is_gone_loses_nothing(checkout: Path, store: str) -> None:
+    state = checkout / ".lowtide"
+    with delivery(state, NOWHERE) as left:
+        record(state)
+    (unsent,) = left
+    assert unsent.num_runs == 2
+    assert unsent.num_entries == 12
+    assert "127.0.0.1:9 does not answer" in str(unsent)
+    with delivery(state, store) as left:
+        pass
+    assert left == []
+    assert len(client(store).get_metric_history(find(store, "train").info.run_id, "loss")) == 5
+
+
+def test_a_run_that_moves_to_another_store_moves_whole(checkout: Path, store: str) -> None:
+    state, other = checkout / ".lowtide", f"sqlite:///{checkout / 'other.db'}"
+    run = Tracker(state).pipeline_run("p1", replay=True)
+    with delivery(state, store):
+        run.log_metrics({"test_accuracy": 0.5})
+        first = wait_for_run_id(run)
+    with delivery(state, other) as left:
+        run.log_metrics({"inference_energy_j": 0.1})
+        run.end("FINISHED")
+    assert left == []
+    moved = find(other, "pipeline-p1")
+    assert moved.info.run_id != first
+    assert moved.data.metrics == {"test_accuracy": 0.5, "inference_energy_j": 0.1}
+
+
+def test_a_run_deleted_on_the_server_holds_nothing_up(checkout: Path, store: str) -> None:
+    state = checkout / ".lowtide"
+    run = Tracker(state).pipeline_run("p1", replay=True)
+    with delivery(state, store):
+        wait_for_run_id(run)
+    client(store).delete_run(run.mlflow_run_id)
+    with delivery(state, store) as left:
+        run.log_metrics({"late": 1.0})
+        record(state, "p2")
+    assert left == []
+    assert find(store, "pipeline-p2").info.status == "FINISHED"
+
+
+def test_a_child_leaves_delivery_to_its_parent(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DELIVERED, "1")
+    with delivery(checkout / ".lowtide", NOWHERE):
+        record(checkout)
+    assert sum(journal.num_unsent() for journal in all_journals(checkout / "journal")) == 12
+    assert os.environ[DELIVERED] == "1"
+
+
+def test_old_records_that_were_sent_are_forgotten(checkout: Path, store: str) -> None:
+    state = checkout / ".lowtide"
+    with delivery(state, store):
+        record(state)
+    for file in (state / "journal").glob("*.jsonl"):
+        os.utime(file, (0, file.stat().st_mtime - KEEP_S - 1))
+    with delivery(state, store):
+        pass
+    assert all_journals(state / "journal") == []
+
+
+def test_a_password_in_the_address_is_not_repeated(checkout: Path) -> None:
+    state = checkout / ".lowtide"
+    with delivery(state, "http://me:secret@127.0.0.1:9") as left:
+        record(state)
+    assert "secret" not in str(left[0])
+    assert all("secret" not in f.read_text() for f in (state / "journal").glob("*.sent"))

@@ -1,0 +1,138 @@
+"""Training waits where the plan says so, never past the deadline, and defers when it may."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lowtide.carbon.signal import IntensityValue
+from lowtide.errors import CarbonError
+from lowtide.params import ScheduleParams
+from lowtide.training.pacing import MAY_DEFER, MEASURED_STEPS, Deferred, Pacer, Pause
+
+START = datetime(2022, 1, 1, tzinfo=UTC)
+STEP = timedelta(minutes=6)
+
+
+class Clock:
+    replay = True
+
+    def __init__(self) -> None:
+        self.instant = START
+
+    def now(self) -> datetime:
+        return self.instant
+
+    def sleep_until(self, instant: datetime) -> None:
+        self.instant = max(self.instant, instant)
+
+    def real_seconds(self, duration: timedelta) -> float:
+        return duration.total_seconds()
+
+
+class Grid:
+    """Clean for two hours, dirty for six, clean again."""
+
+    zone, name = "Z", "square"
+
+    def current(self, at: datetime) -> IntensityValue:
+        hours = (at - START) / timedelta(hours=1)
+        level = 400.0 if 2 <= hours < 8 else 100.0
+        return IntensityValue("Z", at, at + timedelta(minutes=30), level, "average", "measured", "")
+
+    def history(self, start: datetime, end: datetime) -> list[IntensityValue]:
+        return []
+
+    def forecast(self, at: datetime, hours: float) -> list[IntensityValue]:
+        slots = range(int(hours * 2) + 2)
+        return [self.current(at + timedelta(minutes=30) * slot) for slot in slots]
+
+
+class Blind(Grid):
+    def forecast(self, at: datetime, hours: float) -> list[IntensityValue]:
+        raise CarbonError("no forecast")
+
+
+class Window:
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def park(self) -> None:
+        self.calls.append("park")
+
+    def resume(self) -> None:
+        self.calls.append("resume")
+
+
+def schedule(**changes: object) -> ScheduleParams:
+    content = {
+        "deadline_hours": 24,
+        "levels": [0.0, 1.0],
+        "slot_minutes": 30,
+        "resume_minutes": 5,
+        "max_in_process_pause_minutes": 600,
+        **changes,
+    }
+    return ScheduleParams.model_validate(content)
+
+
+def pacer(hours: float, grid: Grid, **changes: object) -> tuple[Pacer, Clock, Window, list[Pause]]:
+    clock, window, seen = Clock(), Window(), []
+    made = Pacer(
+        clock, grid, schedule(**changes), START + timedelta(hours=hours), window, 0.0,
+        lambda pause, _plan: seen.append(pause),
+    )  # fmt: skip
+    return made, clock, window, seen
+
+
+def train(pacer: Pacer, clock: Clock, num_steps: int) -> None:
+    for step in range(num_steps):
+        pacer.before_step(step, num_steps)
+        clock.instant += STEP
+        pacer.after_step(step, num_steps, 0.0)
+
+
+def test_training_waits_out_the_dirty_hours() -> None:
+    made, clock, window, seen = pacer(24, Grid())
+    train(made, clock, 40)  # four hours of work
+    assert len(seen) == len(made.pauses) == 1
+    assert abs(seen[0].start - (START + timedelta(hours=2))) <= timedelta(minutes=30)
+    assert timedelta(0) <= seen[0].end - (START + timedelta(hours=8)) < timedelta(minutes=30)
+    assert window.calls == ["park", "resume"]
+    assert clock.instant < START + timedelta(hours=24)
+
+
+def test_the_deadline_outranks_the_grid() -> None:
+    made, clock, _, seen = pacer(4.2, Grid())
+    train(made, clock, 40)
+    assert seen == []
+    assert clock.instant <= START + timedelta(hours=4.2)
+
+
+def test_without_a_pause_among_the_levels_training_runs_on() -> None:
+    made, clock, _, seen = pacer(24, Grid(), levels=[1.0])
+    train(made, clock, 40)
+    assert seen == []
+
+
+def test_without_a_forecast_training_runs_on(capsys: pytest.CaptureFixture[str]) -> None:
+    made, clock, _, seen = pacer(24, Blind())
+    train(made, clock, 40)
+    assert seen == []
+    assert "without a plan" in capsys.readouterr().err
+
+
+def test_a_long_pause_is_a_deferral_where_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MAY_DEFER, "1")
+    made, clock, window, _ = pacer(24, Grid(), max_in_process_pause_minutes=60)
+    with pytest.raises(Deferred) as deferred:
+        train(made, clock, 40)
+    late = deferred.value.until - (START + timedelta(hours=8))
+    assert timedelta(0) <= late < timedelta(minutes=30)
+    assert window.calls == []
+
+
+def test_the_first_steps_are_only_timed() -> None:
+    made, clock, _, seen = pacer(24, Grid())
+    clock.instant = START + timedelta(hours=3)
+    train(made, clock, MEASURED_STEPS)
+    assert seen == []
