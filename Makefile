@@ -39,8 +39,9 @@ check: setup ## lint, types, import contracts
 test: check ## check, and every test that needs no server beyond loopback
 	$(BIN)/pytest -m "not integration"
 
-integration: setup ## the tests against real servers
-	$(BIN)/pytest -m integration
+integration: setup ## the tests against real servers; what is missing is said and skipped
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,postgres]'
+	$(BIN)/pytest -m integration -rs
 
 bench: setup ## benchmarks; each prints a table and writes benchmarks/results/NAME.json
 	$(BIN)/python -m benchmarks.pipeline

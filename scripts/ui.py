@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_TRACKING_URI": MLFLOW_URL,
     "LOWTIDE_MLFLOW_UI": MLFLOW_URL,
+    "MLFLOW_PORT": MLFLOW,
 }
 
 
@@ -67,13 +68,7 @@ def main() -> None:
     try:
         processes.append(start("prefect", "server", "start", "--port", PREFECT))
         wait_for(f"{PREFECT_URL}/api/health", processes[-1])
-        processes.append(
-            start(
-                "mlflow", "server", "--host", "127.0.0.1", "--port", MLFLOW, "--workers", "1",
-                "--backend-store-uri", "sqlite:///mlflow.db",
-                "--artifacts-destination", "mlartifacts",
-            )
-        )  # fmt: skip
+        processes.append(start("bash", "mlflow/serve.sh", "mlflow/sqlite.env"))
         wait_for(f"{MLFLOW_URL}/health", processes[-1])
         run("prefect", "work-pool", "create", "local", "--type", "process", "--overwrite")
         run("prefect", "--no-prompt", "deploy", "--all")

@@ -117,9 +117,9 @@ def stage_entry(stage: str) -> dict[str, Any]:
     if parts["outs"]:
         entry["outs"] = parts["outs"]
     report = f"reports/{stage}.json"
-    entry["metrics"] = [{path: {"cache": False}} for path in [report, *parts.get("metrics", [])]]
+    entry["metrics"] = [report, *parts.get("metrics", [])]
     if "plots" in parts:
-        entry["plots"] = [{path: {"cache": False}} for path in parts["plots"]]
+        entry["plots"] = parts["plots"]
     return entry
 
 

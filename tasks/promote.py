@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from lowtide import artifacts, session
 from lowtide.params import load_params
 from lowtide.pipeline import pipeline_metrics, read_reports, record_pipeline
-from lowtide.registry import RegisteredVersion, register
+from lowtide.registry import RegisteredVersion, register, rollback
 from lowtide.report.text import verdict_text
 from lowtide.tracking import Tracker, tracking_uri, wait_for_run_id
 
@@ -58,3 +58,8 @@ def publish(run_id: str | None, version: RegisteredVersion) -> None:
     server = os.environ.get("LOWTIDE_MLFLOW_UI", "http://127.0.0.1:5000")
     if run_id is not None:
         create_link_artifact(key="mlflow-run", link=f"{server}/#/runs/{run_id}")
+
+
+def roll_back() -> RegisteredVersion:
+    """One step back in the history of champions; no retries, since each moves the alias."""
+    return rollback(tracking_uri())

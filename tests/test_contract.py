@@ -1,5 +1,6 @@
 """What has to be the same in several places is; what outside scripts rely on is there."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -102,3 +103,17 @@ def test_deployments_have_their_names() -> None:
     assert {d["entrypoint"] for d in content["deployments"]} == {
         "flows/pipeline.py:carbon_aware_pipeline"
     }
+
+
+def test_the_table_of_results_is_what_the_reports_say() -> None:
+    spec = importlib.util.spec_from_file_location("results", ROOT / "scripts/write_results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.README.read_text() == module.readme()
+    assert module.table().count("| ") > 10
+
+
+def test_the_readme_stays_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 190

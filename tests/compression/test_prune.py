@@ -38,6 +38,12 @@ def test_the_network_is_smaller_and_still_runs(rig) -> None:  # type: ignore[no-
     assert rig.model(torch.from_numpy(rig.images)).shape == (64, 4)
 
 
+@pytest.mark.parametrize("fraction", [0.95, 0.8, 0.6])
+def test_the_target_is_met_closely(rig, fraction: float) -> None:  # type: ignore[no-untyped-def]
+    result = prune_channels(rig.model, (3, 16, 16), macs_fraction=fraction, round_to=8)
+    assert fraction - 0.15 < result.macs_after / result.macs_before <= fraction
+
+
 def test_residual_depthwise_and_grouped_layers_are_understood() -> None:
     model = Mixed()
     result = prune_channels(model, (3, 16, 16), macs_fraction=0.7, round_to=4)

@@ -11,7 +11,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from lowtide.data.batches import load_card, load_split
-from lowtide.data.prepare import prepare
+from lowtide.data.prepare import channel_statistics, prepare
 from lowtide.errors import ArtifactError, DataError
 from lowtide.params import DataParams
 
@@ -162,3 +162,10 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(ArtifactError, match="No space left"):
         prepare(params(source="digits"), 0, tmp_path / "data")
     assert not (tmp_path / "data").exists()
+
+
+def test_statistics_are_those_of_all_images_at_once() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2500, 3, 4, 5), dtype=np.uint8)
+    mean, std = channel_statistics(images)
+    np.testing.assert_allclose(mean, images.mean(axis=(0, 2, 3)))
+    np.testing.assert_allclose(std, images.std(axis=(0, 2, 3)))

@@ -1,5 +1,6 @@
 """Grams are weighed interval by interval, nothing is counted twice, unknown stays unknown."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from lowtide.energy.counterfactual import active_time, run_now_emissions_g
 from lowtide.energy.ledger import Ledger
 from lowtide.energy.meter import EnergyMeter
 from lowtide.energy.sources import Reading
-from lowtide.errors import CarbonError, MeterError
+from lowtide.errors import ArtifactError, CarbonError, MeterError
 
 NOON = datetime(2022, 1, 1, 12, tzinfo=UTC)
 KWH = 3.6e6
@@ -135,3 +136,22 @@ def test_run_at_once_leaves_the_wait_out(rig) -> None:  # type: ignore[no-untype
     assert ledger.totals("run").emissions_g == pytest.approx((100 + 300) * 1.5)
     at_once = run_now_emissions_g(intervals, StepGrid(), NOON)
     assert at_once == pytest.approx((100 + 100) * 1.5)
+
+
+def test_a_ledger_that_fails_for_a_moment_loses_nothing(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, _, ledger = rig
+    append, calls = ledger.append, []
+
+    def full_at_first(intervals) -> None:  # type: ignore[no-untyped-def]
+        calls.append(1)
+        if len(calls) == 1:
+            raise ArtifactError("database or disk is full")
+        append(intervals)
+
+    ledger.append = full_at_first
+    meter.interval_s = 0.01
+    with meter.window("run", "train"):
+        counter.cpu_j += KWH
+        while len(calls) < 3:
+            time.sleep(0.01)
+    assert ledger.totals("run").energy_kwh == pytest.approx(1)

@@ -1,6 +1,7 @@
 """The whole flow on digits, made small: one story told in order, in one checkout."""
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -88,6 +89,8 @@ def test_a_second_run_finds_nothing_stale(project: Any, first_run: str) -> None:
 
 def test_a_change_of_pruning_leaves_training_alone(project: Any, first_run: str) -> None:
     assert first_run
+    project.run("make", "track")
+    project.commit()
     before = {stage: report(project, stage)["stage_run_id"] for stage in STAGES}
     project.edit(prune={"learning_rate": 0.03})
     project.run("dvc", "repro")
@@ -99,6 +102,18 @@ def test_a_change_of_pruning_leaves_training_alone(project: Any, first_run: str)
         f"lowtide.cached.{stage}" for stage in ("prepare", "train", "distill")
     }
     assert tags["lowtide.cached.distill"] == report(project, "distill")["mlflow_run_id"]
+
+
+def test_metrics_and_plots_compare_with_the_commit_before(project: Any, first_run: str) -> None:
+    assert first_run
+    changed = json.loads(project.run("dvc", "metrics", "diff", "--json").stdout)
+    figures = changed["reports/prune.json"]
+    assert {"old", "new", "diff"} <= set(figures["energy_kwh"])
+    assert "reports/train.json" not in changed
+    project.run("dvc", "plots", "show", "--out", "plots")
+    page = (project.folder / "plots/index.html").read_text()
+    assert "val_accuracy" in page
+    assert "predicted" in page  # the confusion matrix
 
 
 def test_an_impossible_budget_is_a_refusal_and_no_error(project: Any, first_run: str) -> None:
@@ -113,6 +128,14 @@ def test_an_impossible_budget_is_a_refusal_and_no_error(project: Any, first_run:
     assert judged.returncode == 3
     reasons = json.loads(judged.stdout)["reasons"]
     assert [r["check"] for r in reasons if not r["passed"]] == ["inference_energy_j"]
+
+
+def test_a_rollback_without_an_earlier_champion_is_refused(project: Any, first_run: str) -> None:
+    assert first_run
+    done = project.run(sys.executable, "-m", "flows.rollback", check=False)
+    assert done.returncode == 3
+    assert "no earlier champion" in done.stderr
+    assert alias(project, "champion") == 1
 
 
 def test_a_user_error_is_one_line(project: Any, first_run: str) -> None:

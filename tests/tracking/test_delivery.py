@@ -1,6 +1,7 @@
 """From the journal to a real MLflow store: complete, once, in the right place."""
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,23 @@ def test_a_run_deleted_on_the_server_holds_nothing_up(checkout: Path, store: str
     with delivery(state, store) as left:
         run.log_metrics({"late": 1.0})
         record(state, "p2")
+    assert left == []
+    assert find(store, "pipeline-p2").info.status == "FINISHED"
+
+
+def test_a_locked_database_is_waited_for(checkout: Path, store: str) -> None:
+    state = checkout / ".lowtide"
+    with delivery(state, store):
+        record(state)
+    lock = sqlite3.connect(checkout / "mlflow.db", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    with delivery(state, store) as left:
+        record(state, "p2")
+    assert left[0].num_entries == 12
+    lock.execute("ROLLBACK")
+    lock.close()
+    with delivery(state, store) as left:
+        pass
     assert left == []
     assert find(store, "pipeline-p2").info.status == "FINISHED"
 

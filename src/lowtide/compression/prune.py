@@ -5,6 +5,7 @@ importance is the L2 norm over each group of coupled weights.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from torch import nn
 from lowtide.errors import ModelError
 from lowtide.models.cost import count_macs, count_parameters
 
-STEPS = 20  # how finely the target is approached
+STEPS = 20  # rounds of offers; enough for the deepest cut
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ def prune_channels(
     last = _last_linear(model)
     before, parameters = count_macs(model, input_shape), count_parameters(model)
     channels = _channels(model)
-    example = torch.zeros(1, *input_shape)
+    importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
     pruner = torch_pruning.pruner.BasePruner(
         model,
-        example,
-        importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
+        torch.zeros(1, *input_shape),
+        importance=importance,
         iterative_steps=STEPS,
         pruning_ratio=0.95,
         global_pruning=True,
@@ -56,10 +57,13 @@ def prune_channels(
     )
     after = before
     for _ in range(STEPS):
-        if after <= macs_fraction * before:
-            break
-        pruner.step()
-        after = count_macs(model, input_shape)
+        # A step offers a notch off every group of coupled layers; the least important go first.
+        offered = list(pruner.step(interactive=True))
+        for group in sorted(offered, key=lambda group: _share(pruner, importance, group)):
+            if after <= macs_fraction * before:
+                break
+            group.prune()
+            after = count_macs(model, input_shape)
     if after > macs_fraction * before:
         raise ModelError(
             f"pruning reached {after / before:.0%} of the multiply-adds, prune.macs_fraction asks "
@@ -71,6 +75,15 @@ def prune_channels(
         if count != channels[name]
     }
     return PruneResult(before, after, parameters, count_parameters(model), changed)
+
+
+def _share(pruner: Any, importance: Any, group: Any) -> float:
+    """How much of the group's importance lies in the channels that would be removed."""
+    dependency, removed = group[0].dep, group[0].idxs
+    layer, prune = dependency.target.module, dependency.handler
+    every = list(range(pruner.DG.get_out_channels(layer)))
+    scores = importance(pruner.DG.get_pruning_group(layer, prune, every))
+    return float(scores[removed].sum() / scores.sum())
 
 
 def _channels(model: nn.Module) -> dict[str, int]:

@@ -14,6 +14,7 @@ from lowtide.errors import ArtifactError, DataError
 from lowtide.params import DataParams
 
 Split = tuple[np.ndarray, np.ndarray]
+CHUNK = 1024  # images whose statistics are taken at once
 NAMED = 20  # so many skipped images are named in the card
 LEAST = 3  # images a class needs to be in train, val and test
 
@@ -94,6 +95,7 @@ def _card(raw: RawData, splits: dict[str, Split], params: DataParams) -> dict[st
     images = splits["train"][0]
     skipped = raw.train.skipped + (raw.test.skipped if raw.test else [])
     names = raw.class_names
+    mean, std = channel_statistics(images)
     return {
         "source": params.source,
         "path": str(params.path) if params.path else None,
@@ -103,13 +105,25 @@ def _card(raw: RawData, splits: dict[str, Split], params: DataParams) -> dict[st
             split: dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
             for split, (_, labels) in splits.items()
         },
-        "mean": images.mean(axis=(0, 2, 3)).tolist(),
-        "std": np.maximum(images.std(axis=(0, 2, 3)), 1.0).tolist(),
+        "mean": mean.tolist(),
+        "std": np.maximum(std, 1.0).tolist(),
         "sha256": _digest(splits),
         "num_test_images_in_train": _num_shared(splits),
         "num_skipped": len(skipped),
         "skipped": skipped[:NAMED],
     }
+
+
+def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, standard deviation) per channel of uint8 [N, C, H, W]; needs little memory."""
+    total, squares = np.zeros(images.shape[1]), np.zeros(images.shape[1])
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK].astype(np.float64)
+        total += chunk.sum(axis=(0, 2, 3))
+        squares += np.square(chunk).sum(axis=(0, 2, 3))
+    count = images.size / images.shape[1]
+    mean = total / count
+    return mean, np.sqrt(np.maximum(squares / count - mean**2, 0.0))
 
 
 def _digest(splits: dict[str, Split]) -> str:
@@ -131,11 +145,15 @@ def _write(out: Path, splits: dict[str, Split], card: dict[str, Any]) -> None:
     for left_over in out.parent.glob(f".{out.name}.*"):
         shutil.rmtree(left_over)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    folder.chmod(0o755)
-    for split, (images, labels) in splits.items():
-        np.save(folder / f"{split}_images.npy", np.ascontiguousarray(images))
-        np.save(folder / f"{split}_labels.npy", labels)
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    try:
+        folder.chmod(0o755)
+        for split, (images, labels) in splits.items():
+            np.save(folder / f"{split}_images.npy", np.ascontiguousarray(images))
+            np.save(folder / f"{split}_labels.npy", labels)
+        (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    except OSError:
+        shutil.rmtree(folder)
+        raise
     if out.exists():
         shutil.rmtree(out)
     folder.rename(out)

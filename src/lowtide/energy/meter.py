@@ -12,7 +12,7 @@ from lowtide.carbon.signal import IntensitySource
 from lowtide.clock import Clock
 from lowtide.energy.ledger import Interval, Ledger, Totals, add
 from lowtide.energy.sources import EnergySource, Reading
-from lowtide.errors import CarbonError, MeterError
+from lowtide.errors import ArtifactError, CarbonError, MeterError
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,10 @@ class Window:
 
     def _keep_sampling(self) -> None:
         while not self._closed.wait(self._meter.interval_s):
-            self.sample()
+            try:
+                self.sample()
+            except ArtifactError as error:  # the next sample takes over what this one could not
+                log.warning("%s", error)
 
     def _sample(self) -> None:
         readings = self._read()

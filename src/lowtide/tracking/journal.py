@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from lowtide.artifacts import write_json
+from lowtide.errors import ArtifactError
 
 Entry = dict[str, Any]
 AWAY = "away"  # exists while the server cannot be reached; says why
@@ -40,18 +42,29 @@ class Journal:
         """One write, so that several processes may append."""
         entry = {"kind": kind, "time_ms": time.time_ns() // 1_000_000, **content}
         line = json.dumps(entry).encode() + b"\n"
-        descriptor = os.open(self._entries, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        with self._writing():
+            descriptor = os.open(self._entries, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                size = os.fstat(descriptor).st_size
+                torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+                os.write(descriptor, b"\n" + line if torn else line)
+            finally:
+                os.close(descriptor)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, b"\n" + line if torn else line)
-        finally:
-            os.close(descriptor)
+            yield
+        except OSError as error:
+            raise ArtifactError(
+                f"the record {self._entries} cannot be written: {error.strerror or error}"
+            ) from None
 
     def keep_file(self, path: Path) -> Path:
         """A copy that stays as it is until it is sent."""
-        self._files.mkdir(exist_ok=True)
-        return Path(shutil.copy2(path, self._files / f"{time.time_ns()}-{path.name}"))
+        with self._writing():
+            self._files.mkdir(exist_ok=True)
+            return Path(shutil.copy2(path, self._files / f"{time.time_ns()}-{path.name}"))
 
     def entries(self, start: int = 0) -> list[tuple[Entry, int]]:
         """Each entry from byte `start` on, with the position behind it."""

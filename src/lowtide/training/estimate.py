@@ -1,4 +1,4 @@
-"""How long training will take here: from former runs, else from a few timed steps."""
+"""How long training will take here, from a few timed steps."""
 
 from datetime import timedelta
 

@@ -1,0 +1,32 @@
+"""Give `champion` back to the version that had it before: `python -m flows.rollback`."""
+
+import sys
+
+from prefect import flow
+from prefect.states import Completed, Failed, State
+
+from lowtide.errors import LowtideError, RefusalError
+from tasks.promote import roll_back
+
+
+@flow(name="rollback")
+def rollback_champion() -> State:
+    """Move the alias back one champion; Failed, with the reason, where there is none."""
+    try:
+        version = roll_back()
+    except LowtideError as error:
+        return Failed(message=str(error))
+    return Completed(message=version.outcome)
+
+
+def main() -> int:
+    state = rollback_champion(return_state=True)
+    if state.is_completed():
+        print(state.message)
+        return 0
+    print(f"lowtide: {state.message}", file=sys.stderr)
+    return RefusalError.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The README's table of results, generated from passports.
+
+python scripts/write_results.py --add NAME    keep reports/passport.json as docs/results/NAME.json
+python scripts/write_results.py               write the table into README.md
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+README, RESULTS = ROOT / "README.md", ROOT / "docs/results"
+BEGIN, END = "<!-- results -->\n", "<!-- /results -->\n"
+HEADER = (
+    "| data | teacher | promoted | J per inference | latency p50 | training | if run at once |\n"
+    "|---|---|---|---|---|---|---|\n"
+)
+
+
+def keep(name: str) -> None:
+    """Copy the passport of the last run; the host's name is nobody's business."""
+    passport = json.loads((ROOT / "reports/passport.json").read_text(encoding="utf-8"))
+    del passport["provenance"]["host"]
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(passport, indent=1) + "\n"
+    (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def row(name: str, passport: dict[str, Any]) -> str:
+    metrics, model = passport["metrics"], passport["model"]
+    teacher, chosen = (passport["candidates"][key] for key in ("teacher", model))
+    cells = [
+        name,
+        f"{100 * teacher['accuracy']:.2f} %",
+        f"{model}, {100 * chosen['accuracy']:.2f} %",
+        f"{chosen['inference_energy_j']:.3g}, "
+        f"{teacher['inference_energy_j'] / chosen['inference_energy_j']:.1f} times less",
+        f"{chosen['latency_ms_p50']:.2g} ms, "
+        f"{teacher['latency_ms_p50'] / chosen['latency_ms_p50']:.1f} times less",
+        f"{1e3 * metrics['training_energy_kwh']:.3g} Wh, {metrics['training_emissions_g']:.3g} g",
+        f"{metrics['run_now_emissions_g']:.3g} g",
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def note(passport: dict[str, Any]) -> str:
+    """What the figures rest on, from the newest passport."""
+    provenance, runtime = passport["provenance"], passport["runtime"]
+    chosen = passport["candidates"][passport["model"]]
+    versions = provenance["versions"]
+    return (
+        f"\nAccuracy on the test set, one seed. Energy is {provenance['energy']} "
+        f"(codecarbon {versions['codecarbon']}), on {provenance['cpu_count']} cores "
+        f"({provenance['machine']}), {provenance['clock']} clock. The ratios are to the teacher as "
+        f"fp32 in the same runtime ({runtime['name']} {runtime['version']}, "
+        f"{runtime['num_threads']} threads): median of {chosen['num_repeats']} "
+        f"turns at batch {chosen['batch_size']}, candidates interleaved; latency at batch 1.\n"
+    )
+
+
+def table() -> str:
+    files = sorted(RESULTS.glob("*.json"))
+    passports = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    newest = max(passports.values(), key=lambda p: str(p["provenance"]["finished_at"]))
+    return HEADER + "".join(row(*item) for item in passports.items()) + note(newest)
+
+
+def readme() -> str:
+    """README.md as it should be."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + table() + END + after
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--add", metavar="NAME")
+    name = parser.parse_args().add
+    if name:
+        keep(name)
+    README.write_text(readme(), encoding="utf-8")
