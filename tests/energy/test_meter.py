@@ -101,6 +101,8 @@ def test_a_resumed_run_counts_on_and_counts_once(rig) -> None:  # type: ignore[n
         window.sample()
         assert window.totals().energy_kwh == pytest.approx(2)
     assert ledger.totals("run").energy_kwh == pytest.approx(2)
+    assert ledger.last_instant("run") == NOON
+    assert ledger.last_instant("another") is None
 
 
 def test_unknown_intensity_makes_grams_unknown_not_zero(rig) -> None:  # type: ignore[no-untyped-def]

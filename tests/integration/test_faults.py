@@ -1,5 +1,6 @@
 """Kills and full disks: nothing half-written, and the next run recovers."""
 
+import contextlib
 import json
 import os
 import random
@@ -28,6 +29,13 @@ def kill_tree(pid: int) -> None:
             os.kill(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def fill(path: Path) -> None:
+    """Take all the space there is."""
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 4096)
 
 
 def test_a_killed_training_goes_on_from_its_checkpoint(project: Any, tmp_path: Path) -> None:
@@ -64,7 +72,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(small)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(small)], capture_output=True
     )
     if mounted.returncode != 0:
         pytest.skip("no right to mount a small file system here")
@@ -76,14 +84,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
             cwd=small, env=project.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        filler = small / "filler"
-        with filler.open("wb") as file:
-            try:
-                while True:
-                    file.write(b"\0" * 4096)
-                    file.flush()
-            except OSError:
-                pass
+        fill(small / "filler")
         full = subprocess.run(
             [sys.executable, "-m", "lowtide", "stage", "train"],
             cwd=small, env=project.environment, capture_output=True, text=True, check=False,

@@ -118,6 +118,13 @@ class Ledger:
         totals.duration_s = self._duration_s(run_id)
         return totals
 
+    def last_instant(self, run_id: str) -> datetime | None:
+        """Where the run's last interval ended."""
+        (last,) = self._connection.execute(
+            "SELECT max(ended_at) FROM intervals WHERE run_id = ?", (run_id,)
+        ).fetchone()
+        return None if last is None else datetime.fromisoformat(last)
+
     def _duration_s(self, run_id: str) -> float:
         """Of the component that was metered longest: all are metered side by side."""
         (longest,) = self._connection.execute(

@@ -48,7 +48,7 @@ class Fit:
 def fit(work: Fit, hooks: Sequence[Hook]) -> list[dict[str, float]]:
     """Train to the last epoch and return one row of metrics per epoch.
 
-    A checkpoint is written after each epoch, and before any exception leaves a step's start, so
+    A checkpoint is written at the start, after each epoch, and before any exception leaves a step's start, so
     that a deferral in the middle of an epoch loses nothing.
 
     Raises:
@@ -57,6 +57,8 @@ def fit(work: Fit, hooks: Sequence[Hook]) -> list[dict[str, float]]:
     optimizer = make_optimizer(work.model, work.recipe)
     if work.progress.epoch or work.progress.step:
         restore_checkpoint(work.checkpoint, work.model, optimizer)
+    else:  # so that a kill in the first epoch, too, is followed by the same run
+        save_checkpoint(work.checkpoint, work.progress, work.model, optimizer)
     while work.progress.epoch < work.recipe.epochs:
         train_loss = _run_epoch(work, optimizer, hooks)
         accuracy = evaluate_accuracy(work.model, work.val, work.device, work.precision)
