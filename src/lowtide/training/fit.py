@@ -48,8 +48,8 @@ class Fit:
 def fit(work: Fit, hooks: Sequence[Hook]) -> list[dict[str, float]]:
     """Train to the last epoch and return one row of metrics per epoch.
 
-    A checkpoint is written at the start, after each epoch, and before any exception leaves a step's start, so
-    that a deferral in the middle of an epoch loses nothing.
+    A checkpoint is written at the start, after each epoch, and before any exception leaves a
+    step's start, so that a deferral in the middle of an epoch loses nothing.
 
     Raises:
         ModelError: the loss is no longer finite.
