@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lowtide.artifacts import write_json
 from lowtide.errors import LockedError
 
 HELD = "LOWTIDE_LOCK_HELD"  # set for the children of a flow that holds the lock
@@ -34,11 +35,11 @@ def pipeline_lock(state: Path) -> Iterator[None]:
             f"another pipeline works in this checkout: {_holder(holder)}; wait for it or stop it"
         ) from None
     try:
-        holder.write_text(json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv)}))
+        write_json(holder, {"pid": os.getpid(), "command": " ".join(sys.argv)})
         os.environ[HELD] = "1"
         yield
     finally:
-        del os.environ[HELD]
+        os.environ.pop(HELD, None)
         holder.unlink(missing_ok=True)
         lock.release()
 
