@@ -59,9 +59,7 @@ class Sender:
             try:
                 self._send(journal)
             except (MlflowException, OSError) as error:
-                raise SendingError(
-                    f"{self._store} does not answer: {redact(error, self._uri)}"
-                ) from None
+                raise self._away(error) from None
 
     def _away(self, error: Exception) -> SendingError:
         return SendingError(f"{self._store} does not answer: {redact(error, self._uri)}")
@@ -85,9 +83,7 @@ class Sender:
                     found.experiment_id if found else client.create_experiment(EXPERIMENT)
                 )
         except (mlflow.exceptions.MlflowException, OSError) as error:
-            raise SendingError(
-                f"{self._store} does not answer: {redact(error, self._uri)}"
-            ) from None
+            raise self._away(error) from None
         self._client = client
 
     def _send(self, journal: Journal) -> None:
