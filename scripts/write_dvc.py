@@ -32,7 +32,7 @@ STAGES: dict[str, dict[str, list[str]]] = {
     "quantize": {
         "params": ["seed", "quantize", "export.opset"],
         "deps": [DATA, "artifacts/pruned.safetensors"],
-        "outs": ["artifacts/quantized.onnx"],
+        "outs": ["artifacts/pruned.onnx", "artifacts/quantized.onnx"],
     },
     "export": {
         "params": ["export"],
@@ -41,6 +41,7 @@ STAGES: dict[str, dict[str, list[str]]] = {
             "artifacts/teacher.safetensors",
             "artifacts/student.safetensors",
             "artifacts/pruned.safetensors",
+            "artifacts/pruned.onnx",
             "artifacts/quantized.onnx",
             "reports/quantize.json",
         ],

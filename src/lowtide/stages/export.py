@@ -17,7 +17,6 @@ from lowtide.stages.context import StageContext, commit
 FLOAT = {
     "teacher": (artifacts.TEACHER, artifacts.TEACHER_ONNX),
     "student": (artifacts.STUDENT, artifacts.STUDENT_ONNX),
-    "fp32": (artifacts.PRUNED, artifacts.MODEL_FP32),
 }
 
 
@@ -27,7 +26,10 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
         name: _export_float(name, source, target, params, card)
         for name, (source, target) in FLOAT.items()
     }
-    candidates["int8"] = _export_int8(card)
+    _copy(artifacts.PRUNED_ONNX, artifacts.MODEL_FP32)
+    candidates["fp32"] = _checked("fp32", artifacts.PRUNED, artifacts.MODEL_FP32, params, card)
+    _copy(artifacts.QUANTIZED, artifacts.MODEL_INT8)
+    candidates["int8"] = _finish("int8", artifacts.PRUNED, artifacts.MODEL_INT8, card)
     kept = read_json(report_path("quantize"))["kept"]
     for entry in candidates.values():
         context.run.log_artifact(Path(entry["path"]), "models")
@@ -44,6 +46,11 @@ def _export_float(
 ) -> dict[str, Any]:
     model, spec = load_model(source)
     export_onnx(model, (spec.in_channels, *spec.image_size), target, opset=params.export.opset)
+    return _checked(name, source, target, params, card)
+
+
+def _checked(name: str, source: Path, target: Path, params: Params, card: Card) -> dict[str, Any]:
+    """`_finish`, and a float file must agree with torch within the tolerance."""
     entry = _finish(name, source, target, card)
     if entry["largest_difference"] > params.export.parity_tolerance:
         target.unlink()
@@ -54,10 +61,10 @@ def _export_float(
     return entry
 
 
-def _export_int8(card: Card) -> dict[str, Any]:
-    with atomic(artifacts.MODEL_INT8) as temporary:
-        temporary.write_bytes(artifacts.QUANTIZED.read_bytes())
-    return _finish("int8", artifacts.PRUNED, artifacts.MODEL_INT8, card)
+def _copy(source: Path, target: Path) -> None:
+    """What `quantize` has made, under the name it is published by."""
+    with atomic(target) as temporary:
+        temporary.write_bytes(source.read_bytes())
 
 
 def _finish(name: str, source: Path, target: Path, card: Card) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from lowtide import artifacts
-from lowtide.artifacts import STATE
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quantize import quantize_static
 from lowtide.data.batches import load_split
@@ -18,7 +17,7 @@ from lowtide.stages.context import StageContext
 def run(params: Params, context: StageContext) -> dict[str, Any]:
     recipe = params.quantize
     model, spec = load_model(artifacts.PRUNED)
-    float_path = STATE / "quantize.fp32.onnx"
+    float_path = artifacts.PRUNED_ONNX
     export_onnx(model, (spec.in_channels, *spec.image_size), float_path, opset=params.export.opset)
     held_out = load_split(artifacts.DATA, "val")
     draw = np.random.default_rng(params.seed).permutation(len(held_out.labels))
@@ -30,7 +29,6 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
         name: float((OnnxModel(path).logits(held_out.images).argmax(1) == held_out.labels).mean())
         for name, path in (("fp32", float_path), ("int8", artifacts.QUANTIZED))
     }
-    float_path.unlink()
     drop = accuracy["fp32"] - accuracy["int8"]
     return {
         "accuracy": accuracy["int8"],
