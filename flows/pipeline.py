@@ -17,6 +17,7 @@ from tasks.dvc import find_stale_stages, run_stage
 from tasks.promote import promote, publish, record
 from tasks.report import write_report
 from tasks.summary import print_summary
+from tasks.tokens import load_tokens
 
 
 @flow(name="carbon-aware-pipeline", log_prints=False)
@@ -29,6 +30,7 @@ def carbon_aware_pipeline(
     """
     left: list[Unsent] = []
     try:
+        load_tokens()
         with pipeline_lock(STATE), delivery(STATE) as left:
             begin(arrived_at, deadline_hours)
             state = _run(attempt)

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lowtide.errors import ParamsError
 
@@ -39,9 +39,16 @@ class DataParams(Section):
     skip_bad: bool
 
 
+PublicName = Literal["gb", "electricity-maps", "watttime", "energy-charts"]
+LiveName = Literal[PublicName, "carbon-aware-sdk"]
+
+
 class CarbonParams(Section):
     zone: Annotated[str, Field(min_length=1)]
-    source: Literal["auto", "trace", "typical"]
+    source: Literal["auto", "trace", "typical", LiveName]
+    second_source: PublicName | None
+    base_url: str | None
+    constant_g_per_kwh: Annotated[float, Field(ge=0, le=3000)] | None
     trace: str | None
     replay_start: UtcInstant | None
     replay_speed: Positive
@@ -50,10 +57,22 @@ class CarbonParams(Section):
 
 class ScheduleParams(Section):
     deadline_hours: NonNegative
-    levels: tuple[Share, ...]
+    levels: tuple[NonNegative, ...]
+    throughput: tuple[NonNegative, ...] | None
     slot_minutes: Count
     resume_minutes: NonNegative
+    idle_power: Share
     max_in_process_pause_minutes: NonNegative
+
+    @model_validator(mode="after")
+    def _throughput_for_each_level(self) -> Self:
+        if self.throughput is not None and len(self.throughput) != len(self.levels):
+            raise ValueError(
+                f"{len(self.throughput)} throughputs for {len(self.levels)} levels: give one each"
+            )
+        if not any(level > 0 for level in self.levels):
+            raise ValueError("levels has nothing above 0: add 1.0, full power")
+        return self
 
 
 class ObjectiveParams(Section):
@@ -86,6 +105,7 @@ class TrainParams(FitParams):
 class DistillParams(FitParams):
     temperature: Positive
     soft_weight: Share
+    views: Count | None  # augmented views whose teacher answers are kept; None: ask each time
 
 
 class PruneParams(DistillParams):

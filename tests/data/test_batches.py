@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lowtide.data.augment import augment
+from lowtide.data.augment import augment, draw_moves
 from lowtide.data.batches import Batches, ImageArrays
 
 
@@ -21,7 +21,7 @@ def batches(**changes: object) -> Batches:
 
 
 def test_an_epoch_visits_every_image_once() -> None:
-    labels = torch.cat([labels for _, labels in batches().epoch(0)])
+    labels = torch.cat([batch.labels for batch in batches().epoch(0)])
     assert torch.bincount(labels).tolist() == [5, 5, 5, 5]
     assert len(batches()) == 4
     assert len(batches(drop_last=True)) == 3
@@ -30,21 +30,21 @@ def test_an_epoch_visits_every_image_once() -> None:
 def test_the_rest_of_an_epoch_is_the_same_after_a_resume() -> None:
     whole = list(batches(augment="flip-shift").epoch(3))
     rest = list(islice(batches(augment="flip-shift").epoch(3), 2, None))
-    for (a, x), (b, y) in zip(whole[2:], rest, strict=True):
-        assert torch.equal(a, b)
-        assert torch.equal(x, y)
+    for expected, found in zip(whole[2:], rest, strict=True):
+        assert torch.equal(expected.images, found.images)
+        assert torch.equal(expected.labels, found.labels)
 
 
 def test_epochs_and_seeds_differ() -> None:
-    first = next(iter(batches().epoch(0)))[0]
-    assert not torch.equal(first, next(iter(batches().epoch(1)))[0])
-    assert not torch.equal(first, next(iter(batches(seed=2).epoch(0)))[0])
+    first = next(iter(batches().epoch(0))).images
+    assert not torch.equal(first, next(iter(batches().epoch(1))).images)
+    assert not torch.equal(first, next(iter(batches(seed=2).epoch(0))).images)
 
 
 @pytest.mark.parametrize("kind", ["none", "shift", "flip-shift"])
 def test_augmentation_keeps_shape_and_pixels(kind: str) -> None:
     images = torch.from_numpy(arrays().images)
-    changed = augment(images, kind, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    changed = augment(images, draw_moves(kind, images.shape, (0,)))  # type: ignore[arg-type]
     assert changed.shape == images.shape
     assert changed.dtype == torch.uint8
     assert set(changed.unique().tolist()) <= set(images.unique().tolist())
@@ -52,8 +52,24 @@ def test_augmentation_keeps_shape_and_pixels(kind: str) -> None:
 
 def test_a_shift_moves_each_image_on_its_own() -> None:
     ramp = torch.arange(8, dtype=torch.uint8).view(1, 1, 1, 8).expand(64, 1, 8, 8)
-    rows = augment(ramp, "shift", torch.Generator().manual_seed(0))[:, 0, 0]
+    rows = augment(ramp, draw_moves("shift", ramp.shape, (0,)))[:, 0, 0]
     starts = {tuple(row.tolist()) for row in rows}
     assert starts == {
         (0, 1, 2, 3, 4, 5, 6, 7), (1, 0, 1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 6, 7, 6),
     }  # fmt: skip
+
+
+def by_row(epoch: int, num_views: int | None) -> dict[int, torch.Tensor]:
+    found = batches(augment="flip-shift", num_views=num_views).epoch(epoch)
+    return {
+        int(row): image
+        for batch in found
+        for row, image in zip(batch.rows, batch.images, strict=True)
+    }
+
+
+def test_a_view_shows_every_image_as_before_in_another_order() -> None:
+    first, again, other = by_row(0, 2), by_row(2, 2), by_row(1, 2)
+    assert all(torch.equal(first[row], again[row]) for row in first)
+    assert any(not torch.equal(first[row], other[row]) for row in first)
+    assert any(not torch.equal(first[row], image) for row, image in by_row(2, None).items())

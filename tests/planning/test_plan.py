@@ -1,15 +1,14 @@
 """The planner against brute force, and what it promises."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import product
 
 import numpy as np
 import pytest
 
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import DeadlineError
-from lowtide.planning.dynamic import cheapest_slots
 from lowtide.planning.plan import Plan, plan_work
+from lowtide.planning.profile import WorkProfile
 
 NOW = datetime(2022, 4, 14, 3, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -23,29 +22,12 @@ def forecast(levels: list[float]) -> list[IntensityValue]:
 
 
 def plan(levels: list[float], work_hours: float, **changes: float) -> Plan:
-    settings = {"slot_minutes": 60, "resume_minutes": 0.0, **changes}
+    resume_hours = changes.pop("resume_minutes", 0.0) / 60
+    settings = {"slot_minutes": 60, "profile": WorkProfile(resume_hours=resume_hours), **changes}
     deadline = NOW + HOUR * len(levels)
     return plan_work(
         forecast(levels), now=NOW, work_hours=work_hours, deadline=deadline, **settings
     )
-
-
-def brute_force(cost: np.ndarray, need: int, resume: int) -> float:
-    """Every on/off pattern of whole slots; a resume costs `resume` slots of work."""
-    best = np.inf
-    for pattern in product((0, 1), repeat=len(cost)):
-        runs = sum(1 for a, b in zip((0, *pattern), pattern, strict=False) if b > a)
-        if sum(pattern) - resume * max(runs - 1, 0) == need:
-            best = min(best, float(np.dot(pattern, cost)))
-    return best
-
-
-@pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("resume", [0, 1])
-def test_equals_brute_force_on_small_cases(seed: int, resume: int) -> None:
-    cost = np.random.default_rng(seed).uniform(50, 500, 9)
-    used = cheapest_slots(cost, 3.0, float(resume))
-    assert used @ cost == pytest.approx(brute_force(cost, 3, resume))
 
 
 def test_waits_for_the_clean_hours_and_pauses_between_them() -> None:
@@ -98,9 +80,3 @@ def test_is_done_by_the_deadline_and_never_worse_than_now_or_contiguous(seed: in
     assert worked >= work - 1e-6
     assert free.emissions_g_per_kw <= free.run_now_emissions_g_per_kw + 1e-9
     assert free.emissions_g_per_kw <= block.emissions_g_per_kw * 1.01
-
-
-def test_running_work_pauses_only_for_more_than_a_resume_costs() -> None:
-    cost = np.array([110.0, 100.0, 100.0, 100.0])
-    assert cheapest_slots(cost, 2.0, 1.0, running=True)[0] == 1
-    assert cheapest_slots(cost, 2.0, 1.0)[0] == 0

@@ -86,9 +86,8 @@ def test_a_diverging_loss_is_an_error_that_says_what_to_do(tmp_path: Path) -> No
 
 def test_the_distillation_loss_vanishes_when_the_student_is_the_teacher() -> None:
     teacher = model().eval()
-    images = torch.from_numpy(arrays().images)
-    loss = distillation_loss(teacher, 4.0, 1.0, "fp32")
-    logits = teacher(images)
-    labels = torch.from_numpy(arrays().labels)
-    assert loss(images, logits, labels).item() == pytest.approx(0, abs=1e-6)
-    assert loss(images, logits.flip(1), labels).item() > 1e-3
+    batch = next(iter(Batches(arrays(), 40, shuffle=False, seed=0, device=CPU).epoch(0)))
+    loss = distillation_loss(lambda batch: teacher(batch.images), 4.0, 1.0)
+    logits = teacher(batch.images)
+    assert loss(batch, logits).item() == pytest.approx(0, abs=1e-6)
+    assert loss(batch, logits.flip(1)).item() > 1e-3

@@ -68,7 +68,9 @@ def schedule(**changes: object) -> ScheduleParams:
         "deadline_hours": 24,
         "levels": [0.0, 1.0],
         "slot_minutes": 30,
+        "throughput": None,
         "resume_minutes": 5,
+        "idle_power": 0.0,
         "max_in_process_pause_minutes": 600,
         **changes,
     }

@@ -4,18 +4,34 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+Kind = Literal["average", "marginal"]
+Basis = Literal["lifecycle", "direct", "operational", "unknown"]
+Status = Literal["measured", "forecast", "estimated"]
+# How far the chain of sources had to fall for a value, best first.
+Rung = Literal["provider", "second provider", "stale cache", "profile", "annual", "constant"]
+
 
 @dataclass(frozen=True)
 class IntensityValue:
-    """One UTC interval of one zone, in gCO2e/kWh."""
+    """One UTC interval [start, end) of one zone, in gCO2e/kWh.
+
+    `issued_at` is when a forecast was made, `fetched_at` when a value came over the wire; both are
+    None for values from a file.
+    """
 
     zone: str
     start: datetime
     end: datetime
     intensity_g_per_kwh: float
-    kind: Literal["average", "marginal"]
-    status: Literal["measured", "forecast", "estimated"]
+    kind: Kind
+    status: Status
     source: str
+    basis: Basis = "unknown"
+    rung: Rung = "provider"
+    issued_at: datetime | None = None
+    fetched_at: datetime | None = None
+    low: float | None = None  # of a forecast: the 80 % band
+    high: float | None = None
 
 
 class IntensitySource(Protocol):
@@ -29,4 +45,4 @@ class IntensitySource(Protocol):
         """The values that ended at or before `end` and began at or after `start`."""
 
     def forecast(self, at: datetime, hours: float) -> list[IntensityValue]:
-        """Hourly values from `at` on, made from what had ended by `at` only."""
+        """Values covering [at, at + hours) as far as known, from what had ended by `at` only."""

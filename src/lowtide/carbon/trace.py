@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from lowtide.carbon.forecast import forecast_values
+from lowtide.carbon.forecast.hourly import Hourly, hourly
+from lowtide.carbon.forecast.values import forecast_values
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import CarbonError
 
 ABSURD_G_PER_KWH = 3000.0  # no grid has reached it; a value above is a unit error
+HISTORY = timedelta(days=400)  # what a forecast is trained on
 CARRY = timedelta(hours=2)  # how long the last value stands in for a missing one
 
 
@@ -56,8 +58,13 @@ class TraceSource:
         last = int(np.searchsorted(self._ends_s, end.timestamp(), side="right"))
         return [self._value(index) for index in range(first, last)]
 
+    def hours(self) -> Hourly:
+        """The whole trace by the hour, NaN where it has gaps."""
+        first, end = _utc(self._starts_s[0]), _utc(self._ends_s[-1])
+        return hourly(self.history(first, end), end)
+
     def forecast(self, at: datetime, hours: float) -> list[IntensityValue]:
-        return forecast_values(self.history(at - timedelta(days=14), at), at, hours)
+        return forecast_values(self.history(at - HISTORY, at), at, hours)
 
     def _value(self, index: int) -> IntensityValue:
         return IntensityValue(

@@ -94,6 +94,7 @@ def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
 def parity(model: nn.Module, logits: np.ndarray, images: np.ndarray) -> tuple[float, float]:
     """(largest |difference| of logits, share of equal answers) between torch and given logits.
 
+    The difference is in units of the largest logit, if that is above 1: rounding grows with it.
     images: uint8 [N, C, H, W]; logits: float32 [N, K] from the exported file.
     """
     model.eval()
@@ -101,4 +102,5 @@ def parity(model: nn.Module, logits: np.ndarray, images: np.ndarray) -> tuple[fl
         batches = torch.split(torch.from_numpy(np.array(images)), 256)
         reference = torch.cat([model(batch) for batch in batches]).numpy()
     agreement = float((reference.argmax(1) == logits.argmax(1)).mean())
-    return float(np.abs(reference - logits).max()), agreement
+    scale = max(1.0, float(np.abs(reference).max()))
+    return float(np.abs(reference - logits).max()) / scale, agreement

@@ -1,7 +1,9 @@
 """Random changes that leave the class as it is, on whole batches."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,21 +11,43 @@ from torch.nn import functional as F
 Augmentation = Literal["none", "shift", "flip-shift"]
 
 
-def augment(images: Tensor, kind: Augmentation, generator: torch.Generator) -> Tensor:
-    """uint8 [B, C, H, W] -> the same shape: shifted by up to an eighth of the smaller side (at
-    least a pixel) with reflected borders, and mirrored with even odds for `flip-shift`.
+@dataclass(frozen=True)
+class Moves:
+    """How each image is moved: offsets [2, N] of the crop (rows, columns), mirrored [N]."""
+
+    offsets: np.ndarray
+    mirrored: np.ndarray
+    reach: int
+
+    def of(self, rows: np.ndarray) -> Self:
+        return type(self)(self.offsets[:, rows], self.mirrored[rows], self.reach)
+
+
+def draw_moves(kind: Augmentation, shape: tuple[int, ...], seed: tuple[int, ...]) -> Moves | None:
+    """Moves for images [N, C, H, W]: shifts by up to an eighth of the smaller side (at least a
+    pixel), and for `flip-shift` a mirror image with even odds. The same seed, the same moves.
     """
     if kind == "none":
+        return None
+    num, _, height, width = shape
+    reach = max(1, min(height, width) // 8)
+    generator = np.random.default_rng(seed)
+    offsets = generator.integers(0, 2 * reach + 1, (2, num), dtype=np.int64)
+    mirrored = generator.random(num) < (0.5 if kind == "flip-shift" else 0.0)
+    return Moves(offsets, mirrored, reach)
+
+
+def augment(images: Tensor, moves: Moves | None) -> Tensor:
+    """uint8 [B, C, H, W] -> the same shape, each image moved, its borders reflected."""
+    if moves is None:
         return images
     batch, _, height, width = images.shape
-    reach = max(1, min(height, width) // 8)
-    padded = F.pad(images.float(), (reach,) * 4, mode="reflect").to(images.dtype)
-    offsets = torch.randint(0, 2 * reach + 1, (2, batch), generator=generator).to(images.device)
+    padded = F.pad(images.float(), (moves.reach,) * 4, mode="reflect").to(images.dtype)
+    offsets = torch.from_numpy(moves.offsets).to(images.device)
+    mirrored = torch.from_numpy(moves.mirrored).to(images.device)
     rows = offsets[0][:, None] + torch.arange(height, device=images.device)
     columns = offsets[1][:, None] + torch.arange(width, device=images.device)
-    if kind == "flip-shift":
-        mirrored = torch.rand(batch, generator=generator).to(images.device) < 0.5
-        columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
     index = torch.arange(batch, device=images.device)[:, None, None]
     picked = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]]
     return picked.permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Prepared arrays in batches. The order of an epoch follows from seed and epoch alone."""
+"""Prepared arrays in batches. Order and augmentation follow from seed and epoch alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lowtide.artifacts import read_json
-from lowtide.data.augment import Augmentation, augment
+from lowtide.data.augment import Augmentation, augment, draw_moves
 from lowtide.errors import ArtifactError
 
 NUM_WORKERS = 4
@@ -23,6 +23,16 @@ class ImageArrays:
 
     images: np.ndarray
     labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """uint8 images [B, C, H, W] as augmented in `view`, labels [B], and their rows in the split."""
+
+    images: Tensor
+    labels: Tensor
+    rows: np.ndarray
+    view: int
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,11 @@ def load_split(folder: Path, split: Literal["train", "val", "test"]) -> ImageArr
 
 
 class Batches:
-    """Batches of (uint8 images [B, C, H, W], int64 labels [B]) on a device."""
+    """Batches of a split on a device.
+
+    With `num_views`, epoch e shows every image as in epoch e % num_views: what a teacher said of
+    it then still holds. Without, every epoch augments anew.
+    """
 
     def __init__(
         self,
@@ -66,28 +80,32 @@ class Batches:
         device: torch.device,
         augment: Augmentation = "none",
         drop_last: bool = False,
+        num_views: int | None = None,
     ) -> None:
         self._arrays, self._batch_size, self._shuffle = arrays, batch_size, shuffle
         self._seed, self._device, self._augment = seed, device, augment
-        self._drop_last = drop_last
+        self._drop_last, self._num_views = drop_last, num_views
         self._labels = torch.from_numpy(arrays.labels)
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self._labels), self._batch_size)
         return whole if self._drop_last or not rest else whole + 1
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, epoch: int) -> Iterator[Batch]:
         order = self._order(epoch)
         rows = [
             order[start : start + self._batch_size]
             for start in range(0, len(self) * self._batch_size, self._batch_size)
         ]
-        for index, (images, labels) in enumerate(self._fetch(rows)):
-            generator = torch.Generator().manual_seed(hash((self._seed, epoch, index)) % 2**63)
+        view = epoch if self._num_views is None else epoch % self._num_views
+        moves = draw_moves(self._augment, self._arrays.images.shape, (self._seed, view))
+        for chosen, (images, labels) in zip(rows, self._fetch(rows), strict=True):
             moved = images.to(self._device, non_blocking=True)
-            yield (
-                augment(moved, self._augment, generator),
+            yield Batch(
+                augment(moved, None if moves is None else moves.of(chosen)),
                 labels.to(self._device, non_blocking=True),
+                chosen,
+                view,
             )
 
     def _order(self, epoch: int) -> np.ndarray:

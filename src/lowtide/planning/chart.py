@@ -1,10 +1,13 @@
 """A plan to look at: as SVG, and as bars in a terminal."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from lowtide.artifacts import atomic
 from lowtide.carbon.signal import IntensityValue
 from lowtide.planning.plan import Plan
+from lowtide.planning.simulate import Outcome
 
 BARS = " ▁▂▃▄▅▆▇█"
 
@@ -47,3 +50,23 @@ def plan_text(plan: Plan, forecast: Sequence[IntensityValue]) -> str:
     )
     span = f"{forecast[0].start:%d %b %H:%M} to {forecast[-1].end:%d %b %H:%M} UTC"
     return f"{bars}  up to {highest:.0f} g/kWh\n{marks}  {span}\n{plan.reason}"
+
+
+def backtest_figure(outcomes: Sequence[Mapping[str, Outcome]], path: Path) -> None:
+    """Boxes of the saving against running now, one per policy, written to .svg or .png."""
+    from matplotlib.figure import Figure
+
+    names = [name for name in outcomes[0] if name != "run-now"]
+    savings = [
+        [1 - job[name].emissions_g_per_kw / job["run-now"].emissions_g_per_kw for job in outcomes]
+        for name in names
+    ]
+    figure = Figure(figsize=(7, 0.45 * len(names) + 1.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.boxplot(savings, orientation="horizontal", tick_labels=names, whis=(5, 95), sym="")
+    axes.axvline(0, color="#c1440e", lw=1)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter("{x:.0%}")
+    axes.set(xlabel=f"emissions saved against running now, {len(outcomes)} jobs (5-95 %)")
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lstrip(".") or "svg")

@@ -1,80 +1,237 @@
-"""The planner's core, on plain numbers: which slots hold `need` slots of work at least cost."""
+"""The planner's core, on plain numbers: which slots to work in, at which level, for least grams.
+
+An exact dynamic programme over slots x state x work left, in units so small that what a level does
+in a slot and what a resume loses are whole numbers of them. In each slot the work rests, or runs at
+a level. A run may begin late within its first slot, and the last one ends with the work.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, floor, lcm
 
 import numpy as np
+from scipy.ndimage import minimum_filter1d
 
-UNITS = 12  # parts of a slot that work left is counted in
+from lowtide.planning.profile import WorkProfile
+
+FRESH, PAUSED, RUNNING = 0, 1, 2  # states: not begun, paused, running
+REST = 0  # the first action; action k runs at level k - 1
+FINEST = 60  # units of work in a slot, at most
+TILT = 1e-9  # what a slot costs more than the one before: of two equal plans the earlier is safer
 
 
-def cheapest_block(cost: np.ndarray, need: float) -> np.ndarray:
-    """One run without pause. `cost`: [T] per full slot; returns the used share of each slot."""
-    full, part = divmod(need, 1.0)
-    weights = np.append(np.ones(int(full)), part) if part > 1e-9 else np.ones(int(full))
-    totals = np.convolve(cost, weights[::-1], mode="valid")
-    used = np.zeros(len(cost))
-    start = int(totals.argmin())
-    used[start : start + len(weights)] = weights
-    return used
+@dataclass(frozen=True)
+class Use:
+    """One slot that is worked in: for which share of it, at its beginning or `late` at its end."""
+
+    slot: int
+    level: int
+    share: float
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class _Grid:
+    cost: np.ndarray  # [T]
+    need: int
+    per_slot: tuple[int, ...]  # units that each level does in a slot
+    power: tuple[float, ...]
+    resume: int
+    idle: float
+    pausing: bool
 
 
 def cheapest_slots(
-    cost: np.ndarray, need: float, resume: float, running: bool = False
-) -> np.ndarray:
-    """The cheapest runs with pauses between them; each resume costs `resume` slots of work.
+    cost: np.ndarray,
+    work: float,
+    profile: WorkProfile,
+    slot_hours: float,
+    *,
+    running: bool = False,
+    pausing: bool = True,
+) -> tuple[Use, ...]:
+    """The cheapest way to do `work` full-power hours in slots of `slot_hours`.
 
-    Exact dynamic programme over slots x work left (in 1/12 of a slot, rounded up) x running.
-    The first start costs nothing, unless the work is `running`: then a pause at once is a pause
-    like any other. Returns the used share of each slot, [T].
+    cost: [T], grams that one kW emits over each slot. `running`: the work is under way, so that a
+    rest at once is a pause like any other. `pausing=False` forbids rests once begun.
+
+    Raises:
+        ValueError: the work does not fit into the slots.
     """
-    units = int(np.ceil(need * UNITS - 1e-9))
-    extra = round(resume * UNITS)
-    block = cheapest_block(cost, need)
-    begun = 1 if running else 0
-    values, choices = _solve(cost, units + extra * (len(cost) // 2 + 1), extra)
-    if not np.isfinite(values[begun, units]):
-        return block
-    used = _trace_back(choices, begun, units, extra)
-    used[np.flatnonzero(used)[-1]] -= units / UNITS - need  # the rounding is not worked
-    return used if running or used @ cost < block @ cost else block
+    slots = work / slot_hours
+    if pausing and len(profile.levels) == 1 and profile.resume_hours == profile.idle_power == 0:
+        return _free_pauses(cost, slots / profile.levels[0].throughput)
+    grid = _units(cost, slots, profile, slot_hours, pausing)
+    state = RUNNING if running else FRESH
+    values, actions = _solve(grid)
+    if not np.isfinite(values[0, state, grid.need]):
+        raise ValueError(f"{work:.3g} h of work do not fit into {len(cost)} slots")
+    uses = _trace(grid, values, actions, state)
+    return _trimmed(uses, work, profile, slot_hours, running)
 
 
-def _solve(cost: np.ndarray, most: int, extra: int) -> tuple[np.ndarray, np.ndarray]:
-    """Backward over slots. State: work left w, and 0 not begun, 1 running, 2 paused.
-
-    `choices[t, state, w]` is whether slot t is worked in; the values are those at the start.
-    """
-    tie = 1e-9 * float(np.abs(cost).mean())  # of two equal plans the earlier: work done is safe
-    left = np.arange(most + 1)
-    done = np.where(left == 0, 0.0, np.inf)
-    later = np.stack([done, done, done])
-    choices = np.zeros((len(cost), 3, most + 1), dtype=bool)
-    for t in range(len(cost) - 1, -1, -1):
-        work = np.stack([_work(cost[t], later[1], left, 0)] * 2
-                        + [_work(cost[t], later[1], left, extra)])  # fmt: skip
-        rest = np.stack([later[0], later[2], later[2]])
-        choices[t] = work <= rest + tie
-        later = np.where(choices[t], work, rest)
-        later[:, 0] = 0.0
-    return later, choices
+def _free_pauses(cost: np.ndarray, need: float) -> tuple[Use, ...]:
+    """Where pausing is free and there is one level: the cheapest slots, the dearest in part."""
+    whole = int(need + 1e-9)
+    part = need - whole
+    num = whole + (part > 1e-6)
+    if num > len(cost):
+        raise ValueError(f"{need:.3g} slots of work do not fit into {len(cost)}")
+    order = np.argsort(cost, kind="stable")[:num]
+    shares = {int(slot): 1.0 for slot in order}
+    if num > whole:
+        shares[int(order[-1])] = part
+    last = max(shares, default=0)
+    return tuple(Use(k, 0, shares[k], shares[k] < 1 and k < last) for k in sorted(shares))
 
 
-def _work(cost: float, after: np.ndarray, left: np.ndarray, extra: int) -> np.ndarray:
-    """Cost of working in this slot with `left` to do, `extra` more being lost on resuming."""
-    todo = np.minimum(left + extra, len(left) - 1)
-    used = np.minimum(todo, UNITS)
-    total: np.ndarray = cost * used / UNITS + after[todo - used]
-    return np.where(left + extra < len(left), total, np.inf)
+def plan_cost(
+    cost: np.ndarray, uses: Sequence[Use], profile: WorkProfile, *, running: bool = False
+) -> float:
+    """Grams per kW of full power: what the used shares draw, and parking between them."""
+    if not uses:
+        return 0.0
+    idle = np.ones(len(cost))
+    grams = 0.0
+    for use in uses:
+        grams += float(cost[use.slot]) * profile.levels[use.level].power * use.share
+        idle[use.slot] -= use.share
+    begun, last = (0 if running else uses[0].slot), uses[-1]
+    if not running and uses[0].late:
+        idle[begun] = 0.0  # not begun yet
+    if not last.late:
+        idle[last.slot] = 0.0  # done already
+    parked = slice(begun, last.slot + 1)
+    return grams + profile.idle_power * float(idle[parked] @ cost[parked])
 
 
-def _trace_back(choices: np.ndarray, state: int, units: int, extra: int) -> np.ndarray:
-    used = np.zeros(len(choices))
-    left = units
-    for t in range(len(choices)):
+def _units(
+    cost: np.ndarray, slots: float, profile: WorkProfile, slot_hours: float, pausing: bool
+) -> _Grid:
+    resume = profile.resume_hours / slot_hours
+    exact = [slots, resume, *(level.throughput for level in profile.levels)]
+    unit = lcm(*(Fraction(value).limit_denominator(FINEST).denominator for value in exact))
+    unit = min(unit, FINEST)
+    tilt = TILT * float(np.abs(cost).mean()) * np.arange(len(cost))
+    return _Grid(
+        cost + tilt,
+        ceil(slots * unit - 1e-6),
+        tuple(max(floor(level.throughput * unit + 1e-6), 1) for level in profile.levels),
+        tuple(level.power for level in profile.levels),
+        ceil(resume * unit - 1e-6),
+        profile.idle_power,
+        pausing,
+    )
+
+
+def _solve(grid: _Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Backward over the slots: least cost and best action by [slot, state, work left]."""
+    size = grid.need + grid.resume + 1  # a run that does less than its resume loses never pays
+    values = np.full((len(grid.cost) + 1, 3, size), np.inf)
+    values[:, :, 0] = 0.0
+    actions = np.zeros((len(grid.cost), 3, size), dtype=np.int8)
+    for slot in range(len(grid.cost) - 1, -1, -1):
+        options = _options(grid, slot, values[slot + 1])
+        actions[slot] = options.argmin(axis=0)
+        values[slot] = options.min(axis=0)
+        values[slot, :, 0] = 0.0
+    return values, actions
+
+
+def _options(grid: _Grid, slot: int, after: np.ndarray) -> np.ndarray:
+    """Cost to go of every action: [action, state, work left]."""
+    cost = float(grid.cost[slot])
+    parked = after[PAUSED] + grid.idle * cost
+    rest_running = parked if grid.pausing else np.full_like(parked, np.inf)
+    options = [np.stack([after[FRESH], parked, rest_running])]
+    for per_slot, power in zip(grid.per_slot, grid.power, strict=True):
+        fresh = _late(after[RUNNING], cost * power, per_slot)
+        on = _whole(after[RUNNING], cost * power, per_slot)
+        resumed = fresh
+        if grid.idle > 0:  # until a late beginning the work is parked
+            late = _late(after[RUNNING], cost * (power - grid.idle), per_slot)
+            resumed = np.minimum(on, grid.idle * cost + late)
+        if grid.pausing and grid.resume == 0:
+            on = np.minimum(on, resumed)
+        options.append(np.stack([fresh, _raised(resumed, grid.resume), on]))
+    return np.stack(options)
+
+
+def _late(after: np.ndarray, slot_cost: float, per_slot: int) -> np.ndarray:
+    """Cost to go of doing any 1..per_slot units, by work left: min_u slot_cost u/r + after[w-u]."""
+    per_unit = slot_cost / per_slot
+    work = per_unit * np.arange(len(after))
+    shifted = np.append(np.inf, (after - work)[:-1])
+    # A trailing window: entries w - per_slot .. w - 1 of `after`.
+    least = minimum_filter1d(
+        shifted, per_slot, mode="constant", cval=np.inf, origin=(per_slot - 1) // 2
+    )
+    return np.asarray(work + least)
+
+
+def _whole(after: np.ndarray, slot_cost: float, per_slot: int) -> np.ndarray:
+    """Cost to go of working all through the slot, or until the work is done."""
+    left = np.arange(len(after))
+    used = np.minimum(left, per_slot)
+    return np.asarray(slot_cost / per_slot * used + after[left - used])
+
+
+def _raised(values: np.ndarray, extra: int) -> np.ndarray:
+    """`values` seen with `extra` more work left: what a resume loses."""
+    if extra == 0:
+        return values
+    return np.append(values[extra:], np.full(extra, np.inf))
+
+
+def _trace(grid: _Grid, values: np.ndarray, actions: np.ndarray, state: int) -> list[Use]:
+    uses: list[Use] = []
+    left = grid.need
+    for slot in range(len(grid.cost)):
         if left == 0:
             break
-        if not choices[t, state, left]:
-            state = 2 if state else 0
+        action = int(actions[slot, state, left])
+        if action == REST:
+            state = FRESH if state == FRESH else PAUSED
             continue
-        left += extra if state == 2 else 0
-        taken = min(left, UNITS)
-        used[t], left, state = taken / UNITS, left - taken, 1
-    return used
+        level = action - 1
+        left += grid.resume if state == PAUSED else 0
+        done = _done(grid, slot, state, left, level, values[slot + 1, RUNNING])
+        left, state = left - done, RUNNING
+        share = done / grid.per_slot[level]
+        uses.append(Use(slot, level, share, late=share < 1 and left > 0))
+    return uses
+
+
+def _done(grid: _Grid, slot: int, state: int, left: int, level: int, after: np.ndarray) -> int:
+    """Units done in a slot that is worked in: all that fit, unless beginning late is cheaper."""
+    most = min(grid.per_slot[level], left)
+    if state == RUNNING and (grid.resume > 0 or not grid.pausing):
+        return most
+    units = np.arange(most, 0, -1)
+    parked = 0.0 if state == FRESH else grid.idle
+    share = units / grid.per_slot[level]
+    waiting = np.where(units < left, parked * (1 - share), 0.0)  # done early is not late
+    costs = grid.cost[slot] * (grid.power[level] * share + waiting) + after[left - units]
+    return int(units[costs.argmin()])
+
+
+def num_resumes(uses: Sequence[Use], *, running: bool = False) -> int:
+    """How often the work starts again after a rest."""
+    at_once = running and bool(uses) and (uses[0].slot > 0 or uses[0].late)
+    rests = sum(b.slot > a.slot + 1 or b.late for a, b in pairwise(uses))
+    return rests + at_once
+
+
+def _trimmed(
+    uses: list[Use], work: float, profile: WorkProfile, slot_hours: float, running: bool
+) -> tuple[Use, ...]:
+    """Without the part of the last slot that only rounding to whole units has added."""
+    if not uses:
+        return ()
+    done = sum(profile.levels[use.level].throughput * use.share for use in uses) * slot_hours
+    surplus = done - work - profile.resume_hours * num_resumes(uses, running=running)
+    last = uses[-1]
+    spare = surplus / (profile.levels[last.level].throughput * slot_hours)
+    return (*uses[:-1], replace(last, share=max(last.share - max(spare, 0.0), 0.0)))

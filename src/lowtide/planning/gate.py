@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from lowtide.carbon.signal import IntensitySource, IntensityValue
 from lowtide.params import ScheduleParams
 from lowtide.planning.plan import Plan, plan_work
+from lowtide.planning.profile import WorkProfile
 
 
 def plan_start(
@@ -28,6 +29,6 @@ def plan_start(
         work_hours=work_hours,
         deadline=due,
         slot_minutes=schedule.slot_minutes,
-        resume_minutes=schedule.resume_minutes,
+        profile=WorkProfile.of(schedule),
     )
     return plan, forecast

@@ -1,29 +1,29 @@
 """Which slots to work in: least emissions, done by the deadline."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
 
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import DeadlineError
-from lowtide.planning.dynamic import cheapest_block, cheapest_slots
+from lowtide.planning.choice import BAND_WIDTH, Outlook, choose
+from lowtide.planning.dynamic import Use, plan_cost
+from lowtide.planning.profile import Slot, WorkProfile
 
 HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Slot:
-    start: datetime
-    end: datetime
-    level: float
-
-
-@dataclass(frozen=True)
 class Plan:
-    """Slots to work in. Emissions are per kW of full power, by the forecast."""
+    """Slots to work in. Emissions are per kW of full power, by the forecast.
+
+    `sure` is the chance that the cheapest slots emit less than running now, None without bands.
+    """
 
     issued_at: datetime
     deadline: datetime
@@ -31,6 +31,9 @@ class Plan:
     emissions_g_per_kw: float
     run_now_emissions_g_per_kw: float
     reason: str
+    covered_until: datetime
+    forecast: tuple[IntensityValue, ...]
+    sure: float | None = None
 
     @property
     def start(self) -> datetime:
@@ -66,6 +69,8 @@ class Plan:
             "emissions_g_per_kw": self.emissions_g_per_kw,
             "run_now_emissions_g_per_kw": self.run_now_emissions_g_per_kw,
             "saving": self.saving,
+            "sure": self.sure,
+            "covered_until": _iso(self.covered_until),
             "reason": self.reason,
         }
 
@@ -77,21 +82,21 @@ def plan_work(
     work_hours: float,
     deadline: datetime,
     slot_minutes: int,
-    resume_minutes: float = 0.0,
+    profile: WorkProfile = WorkProfile(),  # noqa: B008 -- frozen
     contiguous: bool = False,
     running: bool = False,
+    deviated: bool = False,
 ) -> Plan:
-    """Choose the slots, counted from `now`, that emit least and hold the work.
+    """Choose the slots, counted from `now`, and their levels, so that least is emitted.
 
-    Each resume after a pause costs `resume_minutes` of full-power work; if the work is `running`
-    already, a wait before the first slot is such a pause. Slots beyond the forecast
-    are not used; where the forecast does not hold the work, it runs now. The last slot may be
-    used in part.
+    If the work is `running` already, a wait before the first slot is a pause; `deviated`: it has
+    waited or paused before (see `choose`). Slots beyond the forecast are not used; where the
+    forecast does not hold the work, it runs now.
 
     Raises:
         DeadlineError: the work does not fit even if it starts now; names the earliest finish.
     """
-    earliest = now + HOUR * work_hours
+    earliest = now + HOUR * (work_hours / profile.fastest)
     if earliest > deadline:
         raise DeadlineError(
             f"{work_hours:.2f} h of work do not fit before {_iso(deadline)}: the earliest finish "
@@ -100,47 +105,79 @@ def plan_work(
     slot_hours = slot_minutes / 60
     covered = min(deadline, forecast[-1].end if forecast else now)
     num_slots = int((covered - now) / HOUR / slot_hours + 1e-9)
-    need = work_hours / slot_hours
-    if num_slots < need or need == 0:
-        return _run_now(forecast, now, work_hours, deadline, "the forecast does not hold the work")
-    cost = _slot_means(forecast, now, num_slots, slot_hours) * slot_hours
-    if contiguous:
-        used = cheapest_block(cost, need)
-    else:
-        used = cheapest_slots(cost, need, resume_minutes / slot_minutes, running)
-    plan = _assemble(used, cost, now, slot_hours, deadline)
-    baseline = _run_now(forecast, now, work_hours, deadline, "now is as clean as it gets")
-    if plan.emissions_g_per_kw >= baseline.emissions_g_per_kw * (1 - 1e-9):
-        return baseline
+    baseline = _run_now(forecast, now, work_hours, deadline, profile)
+    if num_slots * slot_hours * profile.fastest < work_hours or work_hours == 0:
+        return replace(baseline, reason="runs now: the forecast does not hold the work")
+    outlook = _outlook(forecast, now, num_slots, slot_hours)
+    try:
+        choice = choose(
+            outlook, work_hours, profile, slot_hours,
+            running=running, deviated=deviated, pausing=not contiguous,
+        )  # fmt: skip
+    except ValueError:  # only the part of a slot before the deadline would still hold it
+        return replace(baseline, reason="runs now: the deadline is near")
+    sure = None if isnan(choice.sure) else choice.sure
+    if choice.stays:
+        return replace(
+            baseline, sure=sure, reason=f"runs now: only {sure:.0%} sure that waiting saves"
+        )
+    plan = replace(
+        baseline,
+        slots=_slots(choice.uses, profile, now, slot_hours),
+        emissions_g_per_kw=plan_cost(
+            outlook.mean * slot_hours, choice.uses, profile, running=running
+        ),
+        sure=sure,
+    )
     return _explained(plan, baseline)
 
 
-def _slot_means(
+def _outlook(
     forecast: Sequence[IntensityValue], now: datetime, num_slots: int, slot_hours: float
+) -> Outlook:
+    """By slots; the spread is half the band in standard deviations, NaN without bands."""
+    half = [
+        nan if value.low is None or value.high is None else value.high - value.intensity_g_per_kwh
+        for value in forecast
+    ]
+    levels = [value.intensity_g_per_kwh for value in forecast]
+    return Outlook(
+        slot_means(forecast, levels, now, num_slots, slot_hours),
+        slot_means(forecast, half, now, num_slots, slot_hours) / BAND_WIDTH,
+    )
+
+
+def slot_means(
+    forecast: Sequence[IntensityValue],
+    values: Sequence[float],
+    now: datetime,
+    num_slots: int,
+    slot_hours: float,
 ) -> np.ndarray:
-    """Mean intensity of each slot [g/kWh], exact for piecewise constant forecasts."""
+    """Mean of `values`, one per interval of the forecast, over each slot: exact for steps."""
     edges = np.array([(value.start - now) / HOUR for value in forecast])
     edges = np.append(edges, (forecast[-1].end - now) / HOUR)
-    values = np.array([value.intensity_g_per_kwh for value in forecast])
-    integral = np.append(0.0, np.cumsum(values * np.diff(edges)))
+    integral = np.append(0.0, np.cumsum(np.array(values) * np.diff(edges)))
     ticks = np.arange(num_slots + 1) * slot_hours
     means: np.ndarray = np.diff(np.interp(ticks, edges, integral)) / slot_hours
     return means
 
 
-def _assemble(
-    used: np.ndarray, cost: np.ndarray, now: datetime, slot_hours: float, deadline: datetime
-) -> Plan:
-    """`used`: share of each slot that is worked in; adjoining slots become one."""
+def _slots(
+    uses: Sequence[Use], profile: WorkProfile, now: datetime, slot_hours: float
+) -> tuple[Slot, ...]:
+    """As instants; adjoining slots at one level become one."""
     slots: list[Slot] = []
-    for index in np.flatnonzero(used > 1e-9):
-        start = now + HOUR * (int(index) * slot_hours)
-        end = start + HOUR * (slot_hours * float(used[index]))
-        if slots and slots[-1].end == start:
-            slots[-1] = Slot(slots[-1].start, end, 1.0)
+    for use in uses:
+        begin = use.slot + (1 - use.share if use.late else 0.0)
+        start = now + HOUR * (slot_hours * begin)
+        end = now + HOUR * (slot_hours * (begin + use.share))
+        level = profile.levels[use.level].level
+        if slots and slots[-1].end == start and slots[-1].level == level:
+            slots[-1] = Slot(slots[-1].start, end, level)
         else:
-            slots.append(Slot(start, end, 1.0))
-    return Plan(now, deadline, tuple(slots), float(used @ cost), 0.0, "")
+            slots.append(Slot(start, end, level))
+    return tuple(slots)
 
 
 def _run_now(
@@ -148,27 +185,38 @@ def _run_now(
     now: datetime,
     work_hours: float,
     deadline: datetime,
-    why: str,
+    profile: WorkProfile,
 ) -> Plan:
-    emissions = 0.0
-    end = now + HOUR * work_hours
-    for value in forecast:
-        overlap = (min(value.end, end) - max(value.start, now)) / HOUR
-        emissions += max(overlap, 0.0) * value.intensity_g_per_kwh
-    return Plan(now, deadline, (Slot(now, end, 1.0),), emissions, emissions, f"runs now: {why}")
+    """At full power at once; at the fastest level where full power would miss the deadline."""
+    level = profile.full
+    if now + HOUR * (work_hours / level.throughput) > deadline:
+        level = max(profile.levels, key=lambda candidate: candidate.throughput)
+    end = now + HOUR * (work_hours / level.throughput)
+    emissions = level.power * sum(
+        max((min(value.end, end) - max(value.start, now)) / HOUR, 0.0) * value.intensity_g_per_kwh
+        for value in forecast
+    )
+    slots = (Slot(now, end, level.level),)
+    covered = forecast[-1].end if forecast else now
+    return Plan(
+        now, deadline, slots, emissions, emissions, "runs now: now is as clean as it gets",
+        covered, tuple(forecast),
+    )  # fmt: skip
 
 
 def _explained(plan: Plan, baseline: Plan) -> Plan:
+    if plan.emissions_g_per_kw >= baseline.emissions_g_per_kw * (1 - 1e-9):
+        return baseline
     hours = (plan.start - plan.issued_at) / HOUR
     start = f"starts {hours:.1f} h later" if hours > 0 else "starts now"
-    pauses = len(plan.slots) - 1
+    pauses = sum(a.end < b.start for a, b in pairwise(plan.slots))
     paused = f", pauses {pauses} time{'s' if pauses != 1 else ''}" if pauses else ""
-    run_now = baseline.emissions_g_per_kw
-    saving = 1 - plan.emissions_g_per_kw / run_now
-    return Plan(
-        plan.issued_at, plan.deadline, plan.slots, plan.emissions_g_per_kw, run_now,
-        f"{start}{paused}: {saving:.0%} less than running now, by the forecast",
-    )  # fmt: skip
+    certainty = "" if plan.sure is None else f", {plan.sure:.0%} sure"
+    short = ""
+    if plan.covered_until < plan.deadline:
+        short = f"; the forecast ends at {_iso(plan.covered_until)}, before the deadline"
+    reason = f"{start}{paused}: {plan.saving:.0%} less than running now, by the forecast"
+    return replace(plan, reason=f"{reason}{certainty}{short}")
 
 
 def _iso(instant: datetime) -> str:

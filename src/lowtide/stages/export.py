@@ -55,7 +55,7 @@ def _checked(name: str, source: Path, target: Path, params: Params, card: Card) 
     if entry["largest_difference"] > params.export.parity_tolerance:
         target.unlink()
         raise ModelError(
-            f"{target} differs from torch by {entry['largest_difference']:.2g} in a logit, "
+            f"{target} differs from torch by {entry['largest_difference']:.2g} of a logit, "
             f"export.parity_tolerance allows {params.export.parity_tolerance:.2g}"
         )
     return entry

@@ -11,16 +11,18 @@ from lowtide import artifacts
 from lowtide.data.batches import Batches, Card, load_card, load_split
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.models.factory import Classifier, ModelSpec
-from lowtide.params import FitParams, Params
+from lowtide.models.weights import load_model
+from lowtide.params import DistillParams, FitParams, Params
 from lowtide.planning.chart import plan_figure
-from lowtide.planning.plan import Plan
+from lowtide.planning.horizon import Decision
 from lowtide.stages.context import StageContext, fingerprint
 from lowtide.training.checkpoint import Progress, peek_checkpoint
 from lowtide.training.fit import Fit, fit
-from lowtide.training.losses import LossFunction
+from lowtide.training.losses import LossFunction, distillation_loss
 from lowtide.training.pacing import Pacer, Pause
 from lowtide.training.progress import Progression
 from lowtide.training.recipe import Precision, choose_precision, pick_device
+from lowtide.training.teacher import TeacherAnswers
 
 MakeLoss = Callable[[Precision], LossFunction]
 
@@ -48,8 +50,8 @@ def run_fit(
     resumed = progress is not None
     step_ms: dict[str, float] = {}
     if progress is None:
-        images, labels = next(iter(train.epoch(0)))
-        precision, step_ms = choose_precision(recipe.precision, model, images, labels)
+        batch = next(iter(train.epoch(0)))
+        precision, step_ms = choose_precision(recipe.precision, model, batch.images, batch.labels)
         progress = Progress(context.run_id, mark, precision)
     pacer = _pacer(params, context, later_epochs / recipe.epochs)
     work = Fit(
@@ -64,24 +66,44 @@ def run_fit(
     return _report(model, history, pacer, progress, step_ms, resumed, str(device))
 
 
+def taught_by_teacher(params: Params, recipe: DistillParams) -> MakeLoss:
+    """The distillation loss under the trained teacher, whose answers are kept between stages."""
+    teacher, spec = load_model(artifacts.TEACHER)
+    teacher.to(pick_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    num_images = len(load_split(artifacts.DATA, "train").labels)
+
+    def make(precision: Precision) -> LossFunction:
+        mark = fingerprint(
+            artifacts.TEACHER, artifacts.DATA / "card.json", params.seed, recipe.augment,
+            recipe.views, precision,
+        )  # fmt: skip
+        answers = TeacherAnswers(
+            teacher, precision, artifacts.STATE / "answers" / f"{mark[:16]}.npy",
+            (num_images, spec.num_classes), recipe.views,
+        )  # fmt: skip
+        return distillation_loss(answers, recipe.temperature, recipe.soft_weight)
+
+    return make
+
+
 def _batches(recipe: FitParams, seed: int, device: torch.device) -> tuple[Batches, Batches]:
     train = load_split(artifacts.DATA, "train")
     val = load_split(artifacts.DATA, "val")
     return (
         Batches(train, min(recipe.batch_size, len(train.labels)), shuffle=True, seed=seed,
-                device=device, augment=recipe.augment, drop_last=True),
+                device=device, augment=recipe.augment, drop_last=True,
+                num_views=getattr(recipe, "views", None)),
         Batches(val, 500, shuffle=False, seed=seed, device=device),
     )  # fmt: skip
 
 
 def _pacer(params: Params, context: StageContext, later_work: float) -> Pacer:
-    def on_pause(pause: Pause, plan: Plan) -> None:
-        print(f"{context.stage}: paused until {pause.end:%d %b %H:%M} UTC ({plan.reason})")
-        forecast = context.source.forecast(
-            pause.start, (plan.deadline - pause.start).total_seconds() / 3600
-        )
+    def on_pause(pause: Pause, decision: Decision) -> None:
+        print(f"{context.stage}: paused until {pause.end:%d %b %H:%M} UTC ({decision.reason})")
+        if decision.plan is None:
+            return
         path = artifacts.STATE / f"plan-{context.stage}.svg"
-        path.write_bytes(plan_figure(plan, forecast))
+        path.write_bytes(plan_figure(decision.plan, decision.plan.forecast))
         context.run.log_artifact(path, "plan")
 
     return Pacer(

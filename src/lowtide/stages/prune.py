@@ -3,16 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
-import torch
-
 from lowtide import artifacts
 from lowtide.compression.prune import prune_channels
 from lowtide.models.weights import load_model, save_model
 from lowtide.params import Params
 from lowtide.stages.context import StageContext
-from lowtide.stages.fitting import fingerprint, resumable_run, run_fit
-from lowtide.training.losses import distillation_loss
-from lowtide.training.recipe import pick_device
+from lowtide.stages.fitting import fingerprint, resumable_run, run_fit, taught_by_teacher
 
 
 def _mark(params: Params) -> str:
@@ -27,19 +23,12 @@ def resumable(params: Params) -> str | None:
 
 def run(params: Params, context: StageContext) -> dict[str, Any]:
     recipe = params.prune
-    teacher, _ = load_model(artifacts.TEACHER)
-    teacher.to(pick_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     model, spec = load_model(artifacts.STUDENT)
     result = prune_channels(
         model, (spec.in_channels, *spec.image_size),
         macs_fraction=recipe.macs_fraction, round_to=recipe.round_to,
     )  # fmt: skip
-    figures = run_fit(
-        params, recipe, context, model,
-        lambda precision: distillation_loss(
-            teacher, recipe.temperature, recipe.soft_weight, precision
-        ),
-        _mark(params), 0,
-    )  # fmt: skip
+    make_loss = taught_by_teacher(params, recipe)
+    figures = run_fit(params, recipe, context, model, make_loss, _mark(params), 0)
     save_model(artifacts.PRUNED, model, spec)
     return {**figures, "pruning": asdict(result)}

@@ -24,10 +24,11 @@ def estimate_hours(params: Params, clock: Clock) -> float:
     num_images = len(load_split(artifacts.DATA, "train").labels)
     teacher_per_image = teacher_s / min(params.train.batch_size, num_images)
     student_per_image = student_s / min(params.distill.batch_size, num_images)
-    taught = student_per_image + TEACHING * teacher_per_image
+    student_epochs = params.distill.epochs + params.prune.epochs
+    asked = student_epochs if params.distill.views is None else params.distill.views
     seconds = num_images * (
-        params.train.epochs * teacher_per_image
-        + (params.distill.epochs + params.prune.epochs) * taught
+        (params.train.epochs + TEACHING * min(asked, student_epochs)) * teacher_per_image
+        + student_epochs * student_per_image
     )
     speed = 1 / clock.real_seconds(timedelta(seconds=1))
     return seconds * speed / 3600
@@ -42,7 +43,7 @@ def _step_seconds(params: Params, factory: str, recipe: FitParams) -> float:
     arrays = load_split(artifacts.DATA, "train")
     size = min(recipe.batch_size, len(arrays.labels))
     batches = Batches(arrays, size, shuffle=True, seed=params.seed, device=device)
-    images, labels = next(iter(batches.epoch(0)))
-    _, step_ms = choose_precision("auto", model, images, labels)
+    batch = next(iter(batches.epoch(0)))
+    _, step_ms = choose_precision("auto", model, batch.images, batch.labels)
     precision = recipe.precision
     return (min(step_ms.values()) if precision == "auto" else step_ms[precision]) / 1e3

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from lowtide.data.batches import Batches
+from lowtide.data.batches import Batch, Batches
 from lowtide.errors import ModelError
 from lowtide.params import FitParams
 from lowtide.training.checkpoint import Progress, restore_checkpoint, save_checkpoint
@@ -77,27 +77,25 @@ def _run_epoch(work: Fit, optimizer: torch.optim.SGD, hooks: Sequence[Hook]) -> 
     num_steps = per_epoch * work.recipe.epochs
     work.model.train()
     losses: list[float] = []
-    for images, labels in islice(work.train.epoch(progress.epoch), progress.step, None):
+    for batch in islice(work.train.epoch(progress.epoch), progress.step, None):
         step = progress.epoch * per_epoch + progress.step
         with _saved_on_interruption(work, optimizer):
             for hook in hooks:
                 hook.before_step(step, num_steps)
         rate = learning_rate(step, num_steps, work.recipe.learning_rate)
-        losses.append(_take_step(work, optimizer, images, labels, rate))
+        losses.append(_take_step(work, optimizer, batch, rate))
         progress.step += 1
         for hook in hooks:
             hook.after_step(step, num_steps, losses[-1])
     return sum(losses) / max(len(losses), 1)
 
 
-def _take_step(
-    work: Fit, optimizer: torch.optim.SGD, images: Tensor, labels: Tensor, rate: float
-) -> float:
+def _take_step(work: Fit, optimizer: torch.optim.SGD, batch: Batch, rate: float) -> float:
     for group in optimizer.param_groups:
         group["lr"] = rate
     with autocast(work.device, work.precision):
-        logits = work.model(images)
-    loss = work.loss(images, logits.float(), labels)
+        logits = work.model(batch.images)
+    loss = work.loss(batch, logits.float())
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
@@ -126,7 +124,7 @@ def evaluate_accuracy(
     model.eval()
     correct = total = 0
     with torch.no_grad(), autocast(device, precision):
-        for images, labels in batches.epoch(0):
-            correct += int((model(images).argmax(1) == labels).sum())
-            total += len(labels)
+        for batch in batches.epoch(0):
+            correct += int((model(batch.images).argmax(1) == batch.labels).sum())
+            total += len(batch.labels)
     return correct / total

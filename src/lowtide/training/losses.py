@@ -2,41 +2,36 @@
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from lowtide.training.recipe import Precision, autocast
+from lowtide.data.batches import Batch
 
-LossFunction = Callable[[Tensor, Tensor, Tensor], Tensor]  # (images, logits, labels) -> scalar
+LossFunction = Callable[[Batch, Tensor], Tensor]  # (batch, logits [B, K]) -> scalar
+Answers = Callable[[Batch], Tensor]  # what the teacher says: logits [B, K]
 
 
 def label_loss(label_smoothing: float) -> LossFunction:
-    def loss(_images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    def loss(batch: Batch, logits: Tensor) -> Tensor:
+        return F.cross_entropy(logits, batch.labels, label_smoothing=label_smoothing)
 
     return loss
 
 
-def distillation_loss(
-    teacher: nn.Module, temperature: float, soft_weight: float, precision: Precision
-) -> LossFunction:
+def distillation_loss(answers: Answers, temperature: float, soft_weight: float) -> LossFunction:
     """(1-w) cross-entropy + w T^2 KL(teacher || student) at temperature T (Hinton et al., 2015).
 
     The teacher sees the same augmented images as the student.
     """
-    teacher.eval().requires_grad_(False)
 
-    def loss(images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        with torch.no_grad(), autocast(images.device, precision):
-            answers = teacher(images).float()
+    def loss(batch: Batch, logits: Tensor) -> Tensor:
         soft = F.kl_div(
             F.log_softmax(logits / temperature, dim=1),
-            F.log_softmax(answers / temperature, dim=1),
+            F.log_softmax(answers(batch) / temperature, dim=1),
             reduction="batchmean",
             log_target=True,
         )
-        hard = F.cross_entropy(logits, labels)
+        hard = F.cross_entropy(logits, batch.labels)
         return (1 - soft_weight) * hard + soft_weight * temperature**2 * soft
 
     return loss

@@ -9,9 +9,10 @@ from typing import Protocol
 
 from lowtide.carbon.signal import IntensitySource
 from lowtide.clock import Clock
-from lowtide.errors import CarbonError, DeadlineError
+from lowtide.errors import CarbonError
 from lowtide.params import ScheduleParams
-from lowtide.planning.plan import Plan, plan_work
+from lowtide.planning.horizon import Decision, Horizon
+from lowtide.planning.plan import Plan
 
 MEASURED_STEPS = 8  # after these the time of a step is known well enough to plan with
 DEFERRED_EXIT_CODE = 75  # EX_TEMPFAIL: come back later
@@ -51,13 +52,15 @@ class Pacer:
     deadline: datetime
     window: Window
     later_work: float
-    on_pause: Callable[[Pause, Plan], None]
+    on_pause: Callable[[Pause, Decision], None]
     pauses: list[Pause] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
     _measured: int = 0
     _step_started: datetime | None = None
     _step_hours: float = 0.0
     _look_at: datetime | None = None
+    _horizon: Horizon | None = None
+    _said: str | None = None
 
     def before_step(self, step: int, num_steps: int) -> None:
         if 0.0 in self.schedule.levels and self._measured >= MEASURED_STEPS:
@@ -78,42 +81,25 @@ class Pacer:
         pass
 
     def _follow_plan(self, now: datetime, work_hours: float) -> None:
-        slot = timedelta(minutes=self.schedule.slot_minutes)
-        self._look_at = now + slot
-        plan = self._plan(now, work_hours)
-        if plan is None or plan.level_at(now) > 0:
+        if self._horizon is None:  # the work of later stages is kept free before the deadline
+            later = timedelta(hours=work_hours * self.later_work)
+            self._horizon = Horizon(self.source, self.schedule, self.deadline - later)
+        decision = self._horizon.decide(now, work_hours, running=True)
+        self._look_at = decision.until
+        if decision.plan is None and decision.reason != self._said:
+            self._said = decision.reason
+            print(f"lowtide: training {decision.reason}", file=sys.stderr)
+        if decision.level > 0:
             return
-        self.plans.append(plan)
-        until = plan.next_start(now)
-        if until is None or until - now < timedelta(minutes=self.schedule.resume_minutes):
-            return
-        self._wait(now, until, plan)
-        self._look_at = until + slot
+        if decision.plan is not None:
+            self.plans.append(decision.plan)
+        self._wait(now, decision)
 
-    def _plan(self, now: datetime, work_hours: float) -> Plan | None:
-        """The plan from here, or None where there is nothing to choose: then training runs on."""
-        due = self.deadline - timedelta(hours=work_hours * self.later_work)
-        hours_left = (due - now) / timedelta(hours=1)
-        if hours_left <= work_hours:
-            return None
-        try:
-            return plan_work(
-                self.source.forecast(now, hours_left),
-                now=now,
-                work_hours=work_hours,
-                deadline=due,
-                slot_minutes=self.schedule.slot_minutes,
-                resume_minutes=self.schedule.resume_minutes,
-                running=True,
-            )
-        except (CarbonError, DeadlineError) as reason:
-            print(f"lowtide: training on without a plan: {reason}", file=sys.stderr)
-            return None
-
-    def _wait(self, now: datetime, until: datetime, plan: Plan) -> None:
+    def _wait(self, now: datetime, decision: Decision) -> None:
+        until = decision.until
         pause = Pause(now, until, self._intensity(now))
         self.pauses.append(pause)
-        self.on_pause(pause, plan)
+        self.on_pause(pause, decision)
         longest = timedelta(minutes=self.schedule.max_in_process_pause_minutes)
         if until - now > longest and os.environ.get(MAY_DEFER) == "1":
             raise Deferred(until)

@@ -1,0 +1,67 @@
+"""Values of any step as means of whole UTC hours: what the forecaster works on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from lowtide.carbon.signal import IntensityValue
+
+HOUR = timedelta(hours=1)
+HALF = 0.5  # an hour that is covered by less is missing
+CARRY_HOURS = 3  # how long the last value stands in for a missing one
+
+
+@dataclass(frozen=True)
+class Hourly:
+    """`values[i]` is the mean of the hour from `start + i hours` on, NaN where missing."""
+
+    start: datetime
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def end(self) -> datetime:
+        return self.start + HOUR * len(self.values)
+
+
+def floor_hour(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def hourly(history: Sequence[IntensityValue], at: datetime) -> Hourly:
+    """Whole hours up to the one that `at` lies in, each value weighed with its part of the hour."""
+    start, end = floor_hour(history[0].start), floor_hour(at)
+    num = max(int((end - start) / HOUR), 0)
+    edges = np.array(
+        [[(value.start - start) / HOUR, (value.end - start) / HOUR] for value in history]
+    )
+    levels = np.array([value.intensity_g_per_kwh for value in history])
+    covered, total = np.zeros(num + 1), np.zeros(num + 1)
+    first = np.floor(edges[:, 0]).astype(int)
+    for step in range(int(np.ceil((edges[:, 1] - first).max()))):
+        hour = first + step
+        part = np.minimum(edges[:, 1], hour + 1) - np.maximum(edges[:, 0], hour)
+        inside = (part > 0) & (hour < num) & (hour >= 0)
+        np.add.at(covered, hour[inside], part[inside])
+        np.add.at(total, hour[inside], (part * levels)[inside])
+    known = covered[:num] >= HALF
+    means = np.full(num, np.nan)
+    means[known] = total[:num][known] / covered[:num][known]
+    return Hourly(start, means)
+
+
+def filled(values: np.ndarray) -> np.ndarray:
+    """Gaps closed by what was known before them: the last value for three hours, then the same
+    hour of the day before."""
+    out = values.copy()
+    gap = 0
+    for index in np.flatnonzero(np.isnan(values)):
+        gap = gap + 1 if index and np.isnan(values[index - 1]) else 1
+        source = index - 24 if gap > CARRY_HOURS and index >= 24 else index - 1
+        if source >= 0:
+            out[index] = out[source]
+    return out

@@ -1,0 +1,115 @@
+"""Energy-Charts by Fraunhofer ISE: European countries, no key, mostly quarter hours.
+
+Few requests are allowed: one at a time, 8 s apart. Actual figures can lag by most of a day; what
+is missing up to now is then the API's own forecast.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from lowtide.carbon.answer import field, from_epoch, listing, mapping, number
+from lowtide.carbon.clean import Origin, Point, clean, trim
+from lowtide.carbon.failures import NoDataError
+from lowtide.carbon.fetch import LIMITS, Fetcher, Limits, Request
+from lowtide.carbon.signal import Basis, IntensityValue, Kind
+from lowtide.carbon.wall import Wall
+from lowtide.errors import CarbonError
+
+BASE_URL = "https://api.energy-charts.info"
+ROUTE = "/co2eq"
+MIN_GAP_S = 8.0
+BACK, AHEAD = timedelta(hours=24), timedelta(hours=48)
+# Zone: what the API calls it, where that is not the zone in lower case.
+RENAMED = {"GB": "uk", "UK": "uk", "GB-NIR": "nie", "DE-LU": "de"}
+COUNTRIES = {
+    *("AL", "AM", "AT", "AZ", "BA", "BE", "BG", "BY", "CH", "CY", "CZ", "DE", "DK", "EE", "ES"),
+    *("FI", "FR", "GE", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV", "MD", "ME", "MK", "MT"),
+    *("NL", "NO", "PL", "PT", "RO", "RS", "SE", "SI", "SK", "UA", "XK"),
+}
+log = logging.getLogger(__name__)
+
+
+class EnergyCharts:
+    key = "energy-charts"
+    name = "Energy-Charts"
+    attribution = "Carbon intensity: Energy-Charts.info (Fraunhofer ISE), CC BY 4.0"
+    kind: Kind = "average"
+    basis: Basis = "lifecycle"
+    one_answer = True
+
+    def __init__(
+        self, zone: str, wall: Wall, base_url: str | None = None, limits: Limits = LIMITS
+    ) -> None:
+        self.zone = zone
+        self._country = country_of(zone)
+        self._wall = wall
+        self._fetcher = Fetcher(base_url or BASE_URL, wall, limits=limits, min_gap_s=MIN_GAP_S)
+        self._said_deprecated = False
+
+    def latest(self, now: datetime) -> list[IntensityValue]:
+        return self._values(now - BACK, now + AHEAD)
+
+    def history(self, start: datetime, end: datetime) -> list[IntensityValue]:
+        values = [v for v in self._values(start, end) if v.status != "forecast"]
+        if not values:
+            raise NoDataError(f"{self._fetcher.host}{ROUTE}: no actual values of {self.zone} yet")
+        return values
+
+    def forecast(self, now: datetime) -> list[IntensityValue]:
+        return self.latest(now)
+
+    def _values(self, start: datetime, end: datetime) -> list[IntensityValue]:
+        params = {"country": self._country, "start": _text(start), "end": _text(end)}
+        where = f"{self._fetcher.host}{ROUTE}"
+        content = mapping(self._fetcher.get(Request(ROUTE, params)), where)
+        self._warn_if_deprecated(content, where)
+        now = self._wall.now()
+        origin = Origin(self.zone, self.kind, self.basis, self.name, now, now)
+        values = trim(clean(_points(content, where), origin), start, end)
+        if not values:
+            raise NoDataError(f"{where}: no values for {self._country}")
+        return values
+
+    def _warn_if_deprecated(self, content: Any, where: str) -> None:
+        if content.get("deprecated") is True and not self._said_deprecated:
+            self._said_deprecated = True
+            log.warning("%s is marked deprecated: it goes away within six months", where)
+
+
+def country_of(zone: str) -> str:
+    """The API's code of a zone.
+
+    Raises:
+        CarbonError: it is no European country; part of one (SE-SE3) would be another zone.
+    """
+    if zone in RENAMED:
+        return RENAMED[zone]
+    if zone in COUNTRIES:
+        return zone.lower()
+    raise CarbonError(f"Energy-Charts does not know zone {zone}: take a European country, like DE")
+
+
+def covers(zone: str) -> bool:
+    return zone in COUNTRIES or zone in RENAMED
+
+
+def _points(content: Any, where: str) -> list[Point]:
+    """Actual where there is one, else the forecast; the arrays may differ in length or lack."""
+    seconds = listing(field(content, "unix_seconds", where), where)
+    actual = listing(content.get("co2eq") or [], where)
+    ahead = listing(content.get("co2eq_forecast") or [], where)
+    points = []
+    for index, second in enumerate(seconds):
+        start = from_epoch(second, where)
+        level = number(actual[index], where) if index < len(actual) else None
+        if level is not None:
+            points.append(Point(start, level, "measured"))
+        else:
+            later = number(ahead[index], where) if index < len(ahead) else None
+            points.append(Point(start, later, "forecast"))
+    return points
+
+
+def _text(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%MZ")

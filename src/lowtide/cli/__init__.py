@@ -1,0 +1,6 @@
+"""The console script: `lowtide --help`. Heavy modules are imported inside the commands."""
+
+from lowtide.cli import backtest, grid, pipeline, run
+from lowtide.cli.app import app, main
+
+__all__ = ["app", "backtest", "grid", "main", "pipeline", "run"]

@@ -1,0 +1,53 @@
+"""The Typer app, the options that commands share, and how results are printed."""
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lowtide.errors import LowtideError, UsageError
+
+app = typer.Typer(
+    help="Train at the low tide of the grid's carbon intensity.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="The params file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+PARAMS = Path("params.yaml")
+
+
+def main() -> None:
+    """Run the command; an error is one line on stderr, never a traceback."""
+    try:
+        app()
+    except LowtideError as error:
+        print(f"lowtide: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("lowtide: interrupted; the same command goes on from the last checkpoint",
+              file=sys.stderr)  # fmt: skip
+        sys.exit(130)
+
+
+def show(content: Mapping[str, Any], as_json: bool, text: str) -> None:
+    print(json.dumps(content, allow_nan=False) if as_json else text)
+
+
+def instant(text: str) -> datetime:
+    """An ISO 8601 instant from the command line; without a zone it is UTC."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--at {text!r} is no ISO 8601 instant, like 2022-04-14T03:00Z") from None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,122 @@
+"""The policies that a backtest puts side by side. Each sees the trace before its slot only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lowtide.planning.choice import Outlook, choose
+from lowtide.planning.dynamic import cheapest_slots
+from lowtide.planning.online import Thresholds, accepts, double_thresholds
+from lowtide.planning.profile import WorkProfile
+from lowtide.planning.simulate import Job, View
+
+Outlooks = Callable[[int, int], Outlook]  # (first unknown slot, number of slots)
+SEEN_HOURS = 14 * 24  # over which the online policy takes the range of prices
+TRAILING_HOURS = 48
+QUANTILE = 0.3  # the threshold policy runs below this quantile of the trailing hours
+
+
+def full_index(profile: WorkProfile) -> int:
+    return profile.levels.index(profile.full)
+
+
+@dataclass(frozen=True)
+class RunNow:
+    profile: WorkProfile
+
+    def level(self, _view: View) -> int | None:
+        return full_index(self.profile)
+
+
+@dataclass
+class Foresight:
+    """The oracle: one plan for the job, on what the grid will really do."""
+
+    truth: np.ndarray
+    job: Job
+    profile: WorkProfile
+    slot_hours: float
+    pausing: bool = True
+    _levels: dict[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        cost = self.truth[self.job.start : self.job.start + self.job.window] * self.slot_hours
+        work = self.job.work * self.slot_hours
+        uses = cheapest_slots(cost, work, self.profile, self.slot_hours, pausing=self.pausing)
+        self._levels = {self.job.start + use.slot: use.level for use in uses}
+
+    def level(self, view: View) -> int | None:
+        return self._levels.get(view.at)
+
+
+@dataclass(frozen=True)
+class Replan:
+    """Plans anew in every slot and does what the plan says for this one.
+
+    `careful` is lowtide's own rule (see `choose`); without it the forecast is taken as certain.
+    """
+
+    outlooks: Outlooks
+    profile: WorkProfile
+    slot_hours: float
+    careful: bool
+    pausing: bool = True
+
+    def level(self, view: View) -> int | None:
+        if view.begun and not self.pausing:
+            return full_index(self.profile)
+        outlook = self.outlooks(view.at, view.left)
+        if not self.careful:
+            outlook = Outlook(outlook.mean, np.full(len(outlook.mean), np.nan))
+        try:
+            choice = choose(
+                outlook, view.work * self.slot_hours, self.profile, self.slot_hours,
+                running=view.running, deviated=view.deviated, pausing=self.pausing,
+            )  # fmt: skip
+        except ValueError:
+            return full_index(self.profile)
+        uses = choice.uses
+        return uses[0].level if uses and uses[0].slot == 0 else None
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Runs below a trailing quantile of the intensity, in the manner of Ecovisor."""
+
+    known: np.ndarray
+    profile: WorkProfile
+    slot_hours: float
+
+    def level(self, view: View) -> int | None:
+        trailing = self.known[max(view.at - round(TRAILING_HOURS / self.slot_hours), 0) : view.at]
+        if not len(trailing):
+            return full_index(self.profile)
+        below = self.known[view.at - 1] <= np.quantile(trailing, QUANTILE)
+        return full_index(self.profile) if below else None
+
+
+@dataclass
+class DoubleThreshold:
+    """DTPR: no forecast, a guarantee; the last known value stands for the present one."""
+
+    known: np.ndarray
+    job: Job
+    profile: WorkProfile
+    slot_hours: float
+    _thresholds: Thresholds = field(init=False)
+
+    def __post_init__(self) -> None:
+        seen = self.known[max(self.job.start - round(SEEN_HOURS / self.slot_hours), 0) :][
+            : round(SEEN_HOURS / self.slot_hours)
+        ]
+        high = float(seen.max())
+        lost = self.profile.resume_hours / self.slot_hours
+        units = max(int(np.ceil(self.job.work)), 1)
+        self._thresholds = double_thresholds(units, float(seen.min()), high, lost * high / 2)
+
+    def level(self, view: View) -> int | None:
+        done = int(self.job.work - view.work + 1e-9)
+        price = float(self.known[view.at - 1])
+        accepted = accepts(self._thresholds, done, price, running=view.running)
+        return full_index(self.profile) if accepted else None

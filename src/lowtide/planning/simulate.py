@@ -1,0 +1,92 @@
+"""One job under one policy, slot by slot, on what the grid really did."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from lowtide.planning.profile import WorkProfile
+
+DONE = 1e-9  # work left, in slots, below which the job is done
+
+
+@dataclass(frozen=True)
+class Job:
+    """`work` full-power slots to do in the `window` slots from index `start` of the trace on."""
+
+    start: int
+    window: int
+    work: float
+
+
+@dataclass(frozen=True)
+class View:
+    """What a policy may know: it decides slot `at` and sees the trace before it only."""
+
+    at: int
+    left: int  # slots to the deadline, this one included
+    work: float  # full-power slots
+    begun: bool
+    running: bool
+    deviated: bool  # it has waited or paused before
+
+
+class Policy(Protocol):
+    def level(self, view: View) -> int | None:
+        """The index of the level to run this slot at; None to rest."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Emissions in grams per kW of full power; `missed` if work was left at the deadline."""
+
+    emissions_g_per_kw: float
+    switches: int
+    missed: bool
+
+
+def simulate(
+    policy: Policy, job: Job, truth: np.ndarray, profile: WorkProfile, slot_hours: float
+) -> Outcome:
+    """truth: [N] g/kWh of each slot. A resume loses work; parking draws the profile's idle power.
+
+    The latest safe start holds for every policy: where resting, or a slow level, would miss the
+    deadline, the job runs at a level that does not.
+    """
+    resume = profile.resume_hours / slot_hours
+    work, grams, switches = job.work, 0.0, 0
+    begun = running = deviated = False
+    for offset in range(job.window):
+        if work <= DONE:
+            break
+        at = job.start + offset
+        view = View(at, job.window - offset, work, begun, running, deviated)
+        level = _safe(policy.level(view), view, profile, resume)
+        cost = float(truth[at]) * slot_hours
+        if level is None:
+            grams += profile.idle_power * cost if begun else 0.0
+            running, deviated = False, True
+            continue
+        switches += not running and begun
+        work += resume if begun and not running else 0.0
+        share = min(1.0, work / profile.levels[level].throughput)
+        work -= share * profile.levels[level].throughput
+        grams += profile.levels[level].power * share * cost
+        begun = running = True
+    return Outcome(grams, switches, work > DONE)
+
+
+def _safe(level: int | None, view: View, profile: WorkProfile, resume: float) -> int | None:
+    """The level asked for, or the least one above it that still meets the deadline."""
+    now = view.work + (resume if view.begun and not view.running else 0.0)
+    if level is None:
+        later = view.work + (resume if view.begun else 0.0)
+        if later <= (view.left - 1) * profile.fastest + DONE:
+            return None
+        level = 0
+    order = sorted(range(len(profile.levels)), key=lambda k: profile.levels[k].throughput)
+    for candidate in order[order.index(level) :]:
+        done = profile.levels[candidate].throughput
+        if now - done <= (view.left - 1) * profile.fastest + DONE:
+            return candidate
+    return order[-1]

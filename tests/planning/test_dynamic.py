@@ -1,0 +1,138 @@
+"""The dynamic programme against exhaustive search, its bound, and what pausing costs."""
+
+from math import inf
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lowtide.planning.dynamic import Use, cheapest_slots, num_resumes, plan_cost
+from lowtide.planning.greedy import least_grams
+from lowtide.planning.profile import Level, WorkProfile
+
+ONE = (Level(1.0, 1.0, 1.0),)
+TWO = (Level(1.0, 1.0, 1.0), Level(2.0, 1.5, 2.0))
+STEEP = (Level(1.0, 1.0, 1.0), Level(4.0, 1.5, 4.0))
+costs = st.lists(st.floats(1, 500), min_size=3, max_size=6).map(np.array)
+profiles = st.builds(
+    WorkProfile,
+    levels=st.sampled_from([ONE, TWO, STEEP]),
+    resume_hours=st.sampled_from([0.0, 0.5, 1.0]),
+    idle_power=st.sampled_from([0.0, 0.2]),
+)
+works = st.sampled_from([0.5, 1.0, 1.5, 2.0, 3.0])
+
+
+def exhaustive(cost: np.ndarray, work: float, profile: WorkProfile, running: bool) -> float:
+    """Every choice in halves of a slot, one after the other, without tables."""
+
+    def best(slot: int, state: str, left: float) -> float:
+        if left <= 1e-9:
+            return 0.0
+        if slot == len(cost):
+            return inf
+        idle = 0.0 if state == "fresh" else profile.idle_power * cost[slot]
+        found = idle + best(slot + 1, "fresh" if state == "fresh" else "paused", left)
+        for level in profile.levels:
+            found = min(found, run(slot, state, left, level, idle))
+        return found
+
+    def run(slot: int, state: str, left: float, level: Level, idle: float) -> float:
+        found, free = inf, state != "running" or profile.resume_hours == 0
+        todo = left + (profile.resume_hours if state == "paused" else 0.0)
+        for halves in range(1, round(level.throughput * 2) + 1):
+            done = halves / 2
+            share = done / level.throughput
+            if done > todo + 1e-9 or (share < 1 and todo - done > 1e-9 and not free):
+                continue
+            finished = todo - done <= 1e-9
+            waited = 0.0 if finished else idle * (1 - share)
+            here = cost[slot] * level.power * share + waited
+            found = min(found, here + best(slot + 1, "running", todo - done))
+        return found
+
+    return best(0, "running" if running else "fresh", work)
+
+
+def solve(cost: np.ndarray, work: float, profile: WorkProfile, **how: bool) -> tuple[Use, ...]:
+    return cheapest_slots(cost, work, profile, 1.0, **how)
+
+
+@settings(max_examples=150, deadline=None)
+@given(costs, works, profiles, st.booleans())
+def test_equals_exhaustive_search(
+    cost: np.ndarray, work: float, profile: WorkProfile, running: bool
+) -> None:
+    best = exhaustive(cost, work, profile, running)
+    if best == inf:
+        with pytest.raises(ValueError, match="do not fit"):
+            solve(cost, work, profile, running=running)
+        return
+    uses = solve(cost, work, profile, running=running)
+    assert plan_cost(cost, uses, profile, running=running) == pytest.approx(best, rel=1e-6)
+
+
+@given(costs, works, profiles)
+def test_nothing_beats_the_greedy_bound(
+    cost: np.ndarray, work: float, profile: WorkProfile
+) -> None:
+    try:
+        uses = solve(cost, work, profile)
+    except ValueError:
+        return
+    assert plan_cost(cost, uses, profile) >= least_grams(cost, work, profile, 1.0) - 1e-6
+
+
+@given(costs, works, st.sampled_from([ONE, TWO]))
+def test_reaches_the_greedy_bound_where_pausing_is_free_and_one_level_is_enough(
+    cost: np.ndarray, work: float, levels: tuple[Level, ...]
+) -> None:
+    """One level: the k cheapest slots, the dearest of them in part."""
+    profile = WorkProfile(levels[:1])
+    try:
+        bound = least_grams(cost, work, profile, 1.0)
+    except ValueError:
+        return
+    assert plan_cost(cost, solve(cost, work, profile), profile) == pytest.approx(bound, rel=1e-6)
+
+
+@given(costs, works, profiles)
+def test_is_never_worse_than_any_contiguous_start(
+    cost: np.ndarray, work: float, profile: WorkProfile
+) -> None:
+    try:
+        block = solve(cost, work, profile, pausing=False)
+    except ValueError:
+        return
+    free = solve(cost, work, profile)
+    assert num_resumes(block) == 0
+    assert plan_cost(cost, free, profile) <= plan_cost(cost, block, profile) * (1 + 1e-6)
+
+
+@given(costs, works)
+def test_pauses_no_more_when_pausing_costs_more(cost: np.ndarray, work: float) -> None:
+    pauses = []
+    for resume_hours in (0.0, 0.5, 1.0):
+        profile = WorkProfile(ONE, resume_hours)
+        try:
+            uses = solve(cost, work, profile)
+        except ValueError:
+            return
+        pauses.append(num_resumes(uses) * resume_hours)
+        done = sum(use.share for use in uses) - num_resumes(uses) * resume_hours
+        assert done == pytest.approx(work, abs=1e-6)
+    assert pauses[2] == 0 or len(cost) > work + 1
+
+
+def test_does_not_scale_up_where_the_marginal_throughput_per_watt_is_poor() -> None:
+    """Four times the power for half as much again: only a deadline makes that right."""
+    profile = WorkProfile(STEEP)
+    cost = np.array([100.0, 300.0, 300.0, 110.0])
+    assert {use.level for use in solve(cost, 2.0, profile)} == {0}
+    assert {use.level for use in solve(cost[:2], 3.0, profile)} == {1}
+
+
+def test_scales_up_in_clean_slots_where_it_pays() -> None:
+    uses = solve(np.array([50.0, 300.0, 300.0]), 1.5, WorkProfile(TWO))
+    assert [(use.slot, use.level) for use in uses] == [(0, 1)]
