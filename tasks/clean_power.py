@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
@@ -12,7 +13,7 @@ from lowtide import artifacts, session
 from lowtide.carbon.sources import open_source
 from lowtide.params import Params, load_params
 from lowtide.planning.chart import plan_figure, plan_text
-from lowtide.planning.gate import plan_start
+from lowtide.planning.gate import plan_start, spread_start
 from lowtide.tracking import Tracker
 
 PARAMS = Path("params.yaml")
@@ -46,7 +47,7 @@ def wait_for_clean_power(may_defer: bool) -> Wait:
     params = load_params(PARAMS)
     current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
     now = clock.now()
-    work_hours = estimate_hours(params, clock)
+    work_hours = sum(estimate_hours(params, clock).values())
     source = open_source(params.carbon)
     plan, forecast = plan_start(source, params.schedule, now, current.deadline, work_hours)
     text = plan_text(plan, forecast)
@@ -55,13 +56,14 @@ def wait_for_clean_power(may_defer: bool) -> Wait:
         key="plan", markdown=f"{plan.reason}\n```\n{text}\n```", description="When to train"
     )
     _record(current, plan_figure(plan, forecast))
-    wait = plan.start - now
+    start = plan.start if clock.replay else spread_start(plan, params.schedule, Random())
+    wait = start - now
     if may_defer and wait > _longest(params):
-        session.leave(artifacts.STATE, current, plan.start)
-        return Wait(plan.start, current.arrived_at, plan.reason, clock.real_seconds(wait))
-    clock.sleep_until(plan.start)
+        session.leave(artifacts.STATE, current, start)
+        return Wait(start, current.arrived_at, plan.reason, clock.real_seconds(wait))
+    clock.sleep_until(start)
     session.leave(artifacts.STATE, current, clock.now())
-    return Wait(plan.start, current.arrived_at, plan.reason, None)
+    return Wait(start, current.arrived_at, plan.reason, None)
 
 
 def deferral() -> Wait:

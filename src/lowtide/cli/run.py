@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -98,7 +99,9 @@ def exec_(
         content = execute(
             request,
             around,
-            lambda due: Horizon(setting.source, setting.schedule, due),
+            lambda due: Horizon(
+                setting.source, setting.schedule, due, None if setting.clock.replay else Random()
+            ),
             StatusLines(),
         )
     _finish(content, as_json)

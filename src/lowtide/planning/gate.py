@@ -1,6 +1,7 @@
 """When a job that has just arrived should start."""
 
 from datetime import datetime, timedelta
+from random import Random
 
 from lowtide.carbon.signal import IntensitySource, IntensityValue
 from lowtide.params import ScheduleParams
@@ -32,3 +33,14 @@ def plan_start(
         profile=WorkProfile.of(schedule),
     )
     return plan, forecast
+
+
+def spread_start(plan: Plan, schedule: ScheduleParams, jitter: Random) -> datetime:
+    """A delayed start up to half a slot later, so that a fleet does not start as one.
+
+    As far as the deadline allows; who starts at once starts at once.
+    """
+    if plan.start <= plan.issued_at:
+        return plan.start
+    later = timedelta(minutes=schedule.slot_minutes) * (0.5 * jitter.random())
+    return plan.start + min(later, max(plan.deadline - plan.end, timedelta()))

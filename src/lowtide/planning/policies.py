@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lowtide.planning.choice import Outlook, choose
-from lowtide.planning.dynamic import cheapest_slots
+from lowtide.planning.dynamic import Use, cheapest_slots
 from lowtide.planning.online import Thresholds, accepts, double_thresholds
 from lowtide.planning.profile import WorkProfile
 from lowtide.planning.simulate import Job, View
@@ -17,16 +17,16 @@ TRAILING_HOURS = 48
 QUANTILE = 0.3  # the threshold policy runs below this quantile of the trailing hours
 
 
-def full_index(profile: WorkProfile) -> int:
-    return profile.levels.index(profile.full)
+def at_full(view: View, profile: WorkProfile) -> Use:
+    return Use(view.at, profile.levels.index(profile.full), 1.0)
 
 
 @dataclass(frozen=True)
 class RunNow:
     profile: WorkProfile
 
-    def level(self, _view: View) -> int | None:
-        return full_index(self.profile)
+    def use(self, view: View) -> Use | None:
+        return at_full(view, self.profile)
 
 
 @dataclass
@@ -38,16 +38,16 @@ class Foresight:
     profile: WorkProfile
     slot_hours: float
     pausing: bool = True
-    _levels: dict[int, int] = field(init=False)
+    _uses: dict[int, Use] = field(init=False)
 
     def __post_init__(self) -> None:
         cost = self.truth[self.job.start : self.job.start + self.job.window] * self.slot_hours
         work = self.job.work * self.slot_hours
         uses = cheapest_slots(cost, work, self.profile, self.slot_hours, pausing=self.pausing)
-        self._levels = {self.job.start + use.slot: use.level for use in uses}
+        self._uses = {self.job.start + use.slot: use for use in uses}
 
-    def level(self, view: View) -> int | None:
-        return self._levels.get(view.at)
+    def use(self, view: View) -> Use | None:
+        return self._uses.get(view.at)
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Replan:
     careful: bool
     pausing: bool = True
 
-    def level(self, view: View) -> int | None:
+    def use(self, view: View) -> Use | None:
         if view.begun and not self.pausing:
-            return full_index(self.profile)
+            return at_full(view, self.profile)
         outlook = self.outlooks(view.at, view.left)
         if not self.careful:
             outlook = Outlook(outlook.mean, np.full(len(outlook.mean), np.nan))
@@ -75,9 +75,9 @@ class Replan:
                 running=view.running, deviated=view.deviated, pausing=self.pausing,
             )  # fmt: skip
         except ValueError:
-            return full_index(self.profile)
+            return at_full(view, self.profile)
         uses = choice.uses
-        return uses[0].level if uses and uses[0].slot == 0 else None
+        return uses[0] if uses and uses[0].slot == 0 else None
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ class Threshold:
     profile: WorkProfile
     slot_hours: float
 
-    def level(self, view: View) -> int | None:
+    def use(self, view: View) -> Use | None:
         trailing = self.known[max(view.at - round(TRAILING_HOURS / self.slot_hours), 0) : view.at]
         if not len(trailing):
-            return full_index(self.profile)
+            return at_full(view, self.profile)
         below = self.known[view.at - 1] <= np.quantile(trailing, QUANTILE)
-        return full_index(self.profile) if below else None
+        return at_full(view, self.profile) if below else None
 
 
 @dataclass
@@ -115,8 +115,8 @@ class DoubleThreshold:
         units = max(int(np.ceil(self.job.work)), 1)
         self._thresholds = double_thresholds(units, float(seen.min()), high, lost * high / 2)
 
-    def level(self, view: View) -> int | None:
+    def use(self, view: View) -> Use | None:
         done = int(self.job.work - view.work + 1e-9)
         price = float(self.known[view.at - 1])
         accepted = accepts(self._thresholds, done, price, running=view.running)
-        return full_index(self.profile) if accepted else None
+        return at_full(view, self.profile) if accepted else None

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from lowtide.planning.dynamic import Use
 from lowtide.planning.profile import WorkProfile
 
 DONE = 1e-9  # work left, in slots, below which the job is done
@@ -32,8 +33,8 @@ class View:
 
 
 class Policy(Protocol):
-    def level(self, view: View) -> int | None:
-        """The index of the level to run this slot at; None to rest."""
+    def use(self, view: View) -> Use | None:
+        """At which level to run this slot, and for which share of it; None to rest."""
 
 
 @dataclass(frozen=True)
@@ -61,32 +62,32 @@ def simulate(
             break
         at = job.start + offset
         view = View(at, job.window - offset, work, begun, running, deviated)
-        level = _safe(policy.level(view), view, profile, resume)
+        use = _safe(policy.use(view), view, profile, resume)
         cost = float(truth[at]) * slot_hours
-        if level is None:
+        if use is None:
             grams += profile.idle_power * cost if begun else 0.0
             running, deviated = False, True
             continue
         switches += not running and begun
         work += resume if begun and not running else 0.0
-        share = min(1.0, work / profile.levels[level].throughput)
-        work -= share * profile.levels[level].throughput
-        grams += profile.levels[level].power * share * cost
+        level = profile.levels[use.level]
+        share = min(use.share, work / level.throughput)
+        work -= share * level.throughput
+        parked = begun if use.late else work > DONE
+        grams += (level.power * share + profile.idle_power * (1 - share) * parked) * cost
         begun = running = True
     return Outcome(grams, switches, work > DONE)
 
 
-def _safe(level: int | None, view: View, profile: WorkProfile, resume: float) -> int | None:
-    """The level asked for, or the least one above it that still meets the deadline."""
+def _safe(use: Use | None, view: View, profile: WorkProfile, resume: float) -> Use | None:
+    """What was asked for; where that would miss the deadline, the least level that does not."""
     now = view.work + (resume if view.begun and not view.running else 0.0)
-    if level is None:
-        later = view.work + (resume if view.begun else 0.0)
-        if later <= (view.left - 1) * profile.fastest + DONE:
+    later = (view.left - 1) * profile.fastest + DONE
+    if use is None:
+        if view.work + (resume if view.begun else 0.0) <= later:
             return None
-        level = 0
+    elif now - use.share * profile.levels[use.level].throughput <= later:
+        return use
     order = sorted(range(len(profile.levels)), key=lambda k: profile.levels[k].throughput)
-    for candidate in order[order.index(level) :]:
-        done = profile.levels[candidate].throughput
-        if now - done <= (view.left - 1) * profile.fastest + DONE:
-            return candidate
-    return order[-1]
+    least = (k for k in order if now - profile.levels[k].throughput <= later)
+    return Use(view.at, next(least, order[-1]), 1.0)

@@ -36,7 +36,8 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     student = build(spec)
     make_loss = taught_by_teacher(params, params.distill)
     figures = run_fit(
-        params, params.distill, context, student, make_loss, _mark(params), params.prune.epochs
-    )
+        params, params.distill, context, student, make_loss, _mark(params),
+        params.prune.epochs / params.distill.epochs,
+    )  # fmt: skip
     save_model(artifacts.STUDENT, student, spec)
     return figures

@@ -39,9 +39,12 @@ def run_fit(
     model: Classifier,
     make_loss: MakeLoss,
     mark: str,
-    later_epochs: int,
+    later_work: float,
 ) -> dict[str, Any]:
-    """Fit `model` in place, paced by the plan; returns what the report says of it."""
+    """Fit `model` in place, paced by the plan; returns what the report says of it.
+
+    `later_work`: what the stages after this one still need, in units of this fit's work.
+    """
     torch.manual_seed(params.seed)
     device = pick_device()
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -53,7 +56,7 @@ def run_fit(
         batch = next(iter(train.epoch(0)))
         precision, step_ms = choose_precision(recipe.precision, model, batch.images, batch.labels)
         progress = Progress(context.run_id, mark, precision)
-    pacer = _pacer(params, context, later_epochs / recipe.epochs)
+    pacer = _pacer(params, context, later_work)
     work = Fit(
         model, make_loss(progress.precision), train, val, recipe, progress.precision, progress,
         context.checkpoint, device,

@@ -11,6 +11,7 @@ from lowtide.models.weights import save_model
 from lowtide.params import Params
 from lowtide.stages.context import StageContext
 from lowtide.stages.fitting import fingerprint, model_spec, resumable_run, run_fit
+from lowtide.training.estimate import estimate_hours
 from lowtide.training.losses import label_loss
 
 
@@ -32,7 +33,13 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     figures = run_fit(
         params, params.train, context, model,
         lambda _precision: label_loss(params.train.label_smoothing),
-        _mark(params), params.distill.epochs + params.prune.epochs,
+        _mark(params), _later_work(params, context),
     )  # fmt: skip
     save_model(artifacts.TEACHER, model, spec)
     return figures
+
+
+def _later_work(params: Params, context: StageContext) -> float:
+    """What distill and prune will take, in units of this stage's work."""
+    hours = estimate_hours(params, context.clock)
+    return (hours["distill"] + hours["prune"]) / hours["train"]

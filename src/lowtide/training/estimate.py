@@ -14,24 +14,27 @@ from lowtide.training.recipe import choose_precision, pick_device
 TEACHING = 1 / 3  # the teacher's forward pass, as a share of a whole training step of the teacher
 
 
-def estimate_hours(params: Params, clock: Clock) -> float:
-    """Hours of the clock that train, distill and prune will take at full power.
+def estimate_hours(params: Params, clock: Clock) -> dict[str, float]:
+    """Hours of the clock that train, distill and prune will take at full power, by stage.
 
     The step of each network is timed on the prepared data, once; no weights are kept.
     """
+    num_images = len(load_split(artifacts.DATA, "train").labels)
     teacher_s = _step_seconds(params, params.model.teacher, params.train)
     student_s = _step_seconds(params, params.model.student, params.distill)
-    num_images = len(load_split(artifacts.DATA, "train").labels)
-    teacher_per_image = teacher_s / min(params.train.batch_size, num_images)
-    student_per_image = student_s / min(params.distill.batch_size, num_images)
-    student_epochs = params.distill.epochs + params.prune.epochs
-    asked = student_epochs if params.distill.views is None else params.distill.views
-    seconds = num_images * (
-        (params.train.epochs + TEACHING * min(asked, student_epochs)) * teacher_per_image
-        + student_epochs * student_per_image
-    )
-    speed = 1 / clock.real_seconds(timedelta(seconds=1))
-    return seconds * speed / 3600
+    teacher_s /= min(params.train.batch_size, num_images)
+    student_s /= min(params.distill.batch_size, num_images)
+    hours = num_images / clock.real_seconds(timedelta(hours=1))
+    asked = {  # epochs in which the teacher is asked; prune finds what distill has kept
+        "distill": min(params.distill.views or params.distill.epochs, params.distill.epochs),
+        "prune": 0 if params.prune.views else params.prune.epochs,
+    }
+    return {
+        "train": hours * params.train.epochs * teacher_s,
+        "distill": hours * (params.distill.epochs * student_s
+                            + asked["distill"] * TEACHING * teacher_s),
+        "prune": hours * (params.prune.epochs * student_s + asked["prune"] * TEACHING * teacher_s),
+    }  # fmt: skip
 
 
 def _step_seconds(params: Params, factory: str, recipe: FitParams) -> float:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from random import Random
 from typing import Protocol
 
 from lowtide.carbon.signal import IntensitySource
@@ -83,7 +84,8 @@ class Pacer:
     def _follow_plan(self, now: datetime, work_hours: float) -> None:
         if self._horizon is None:  # the work of later stages is kept free before the deadline
             later = timedelta(hours=work_hours * self.later_work)
-            self._horizon = Horizon(self.source, self.schedule, self.deadline - later)
+            jitter = None if self.clock.replay else Random()
+            self._horizon = Horizon(self.source, self.schedule, self.deadline - later, jitter)
         decision = self._horizon.decide(now, work_hours, running=True)
         self._look_at = decision.until
         if decision.plan is None and decision.reason != self._said:

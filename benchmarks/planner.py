@@ -1,0 +1,133 @@
+"""The planner against simple policies and perfect foresight, on every trace of a folder.
+
+Everything is replayed and deterministic: a decision for an hour sees only the hours before it.
+"""
+
+from pathlib import Path
+from statistics import mean
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.publish import circumstances, publish
+from lowtide.carbon.forecast.evaluate import evaluate_forecasts
+from lowtide.carbon.forecast.hourly import Hourly
+from lowtide.carbon.trace import TraceSource
+from lowtide.planning.backtest import (
+    POLICIES,
+    Setting,
+    bound,
+    prepare,
+    releases,
+    run_all,
+    summarise,
+)
+from lowtide.planning.profile import Level, WorkProfile
+
+ELASTIC = (Level(1, 1.0, 1), Level(2, 1.9, 2), Level(3, 2.7, 3), Level(4, 3.4, 4))
+SETTINGS = {
+    "12 h of work, 24 h of slack": Setting(12, 24),
+    "the same, 5 min lost at each resume": Setting(12, 24, WorkProfile(resume_hours=5 / 60)),
+    "the same, elastic 1-4 levels": Setting(12, 24, WorkProfile(ELASTIC)),
+    "48 h of work, 144 h of slack": Setting(48, 144),
+}
+MAIN = "12 h of work, 24 h of slack"
+QUICK_STARTS = 40
+TRACES = Path("../shared/data/carbon")
+FULL_STARTS = {"the same, elastic 1-4 levels": 200, "the same, 5 min lost at each resume": 300}
+
+
+def judge(series: Hourly, setting: Setting, starts: int | None) -> dict[str, Any]:
+    grid = prepare(series.values, series.start, setting)
+    chosen = releases(grid, setting, starts)
+    outcomes = run_all(grid, setting, chosen, lambda: None)
+    bounds = [bound(grid, setting, start) for start in chosen]
+    return {"num_jobs": len(chosen), "policies": summarise(outcomes, bounds)}
+
+
+def averages(traces: dict[str, Any], figure: str, pick: Any = mean) -> dict[str, float]:
+    return {
+        name: pick([trace["policies"][name][figure] for trace in traces.values()])
+        for name in POLICIES
+    }
+
+
+def forecast_ratios(scores: dict[str, Any]) -> dict[str, float]:
+    """MAE by hours ahead, in units of the same hour yesterday's; mean over the traces."""
+    first = next(iter(scores.values()))["horizons"]
+    return {
+        ahead: mean(
+            trace["horizons"][ahead]["mae"] / trace["horizons"][ahead]["mae_seasonal_naive"]
+            for trace in scores.values()
+        )
+        for ahead in first
+    }
+
+
+def main(
+    traces: Annotated[Path, typer.Option(help="A folder of traces.")] = Path(
+        "../shared/data/carbon"
+    ),
+    quick: Annotated[bool, typer.Option(help=f"{QUICK_STARTS} jobs a trace.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Backtest every trace in every setting, and score the forecasts."""
+    files = sorted(traces.glob("*.csv*"))
+    if not files:
+        raise SystemExit(f"no traces in {traces}: give a folder with --traces")
+    found: dict[str, dict[str, Any]] = {name: {} for name in SETTINGS}
+    scores: dict[str, Any] = {}
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("planner", total=len(files) * len(SETTINGS))
+        for file in files:
+            name = file.name.split(".")[0]
+            series = TraceSource(file, name).hours()
+            scores[name] = evaluate_forecasts(series)
+            for title, setting in SETTINGS.items():
+                starts = QUICK_STARTS if quick else FULL_STARTS.get(title)
+                found[title][name] = judge(series, setting, starts)
+                bar.advance(task)
+    result = {
+        "traces": found[MAIN],
+        "mean": averages(found[MAIN], "ratio_to_oracle"),
+        "settings": {
+            title: {
+                "mean_ratio_to_oracle": averages(by_trace, "ratio_to_oracle"),
+                "worst_ratio_to_oracle": averages(by_trace, "ratio_to_oracle", min),
+                "mean_worse_than_run_now": averages(by_trace, "worse_than_run_now"),
+                "worst_excess": averages(by_trace, "worst_excess", max),
+                "deadline_misses": averages(by_trace, "deadline_misses", sum),
+                "num_jobs": sum(trace["num_jobs"] for trace in by_trace.values()),
+                "traces": by_trace,
+            }
+            for title, by_trace in found.items()
+        },
+        "forecast": {"mae_ratio": forecast_ratios(scores), "traces": scores},
+        **circumstances(num_repeats=1),
+    }
+    publish("planner", result, _table(result), as_json)
+
+
+def _table(result: dict[str, Any]) -> Table:
+    shown = ("oracle", "oracle-contiguous", "threshold", "dtpr", "seasonal-naive", "naive-mean",
+             "lowtide")  # fmt: skip
+    title = "share of what pausing with perfect foresight saves, mean over traces (worst)"
+    table = Table("setting", *shown, "worse than run-now", "jobs", title=title)
+    for name, found in result["settings"].items():
+        ratios, worst = found["mean_ratio_to_oracle"], found["worst_ratio_to_oracle"]
+        table.add_row(
+            name,
+            *(f"{ratios[policy]:.2f} ({worst[policy]:.2f})" for policy in shown),
+            f"{found['mean_worse_than_run_now']['lowtide']:.1%}",
+            str(found["num_jobs"]),
+        )
+    ahead = ", ".join(f"{h} h {r:.2f}" for h, r in result["forecast"]["mae_ratio"].items())
+    table.caption = f"forecast MAE / MAE of the same hour yesterday: {ahead}"
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)
