@@ -33,7 +33,7 @@ def carbon_aware_pipeline(
         load_tokens()
         with pipeline_lock(STATE), delivery(STATE) as left:
             begin(arrived_at, deadline_hours)
-            state = _run(attempt)
+            state = _run(attempt, deadline_hours)
     except LowtideError as error:
         state = Failed(message=str(error))
     for unsent in left:
@@ -41,18 +41,18 @@ def carbon_aware_pipeline(
     return state
 
 
-def _run(attempt: int) -> State:
+def _run(attempt: int, deadline_hours: float | None) -> State:
     stale = find_stale_stages()
     for stage in STAGES:
         if stage == "train" and "train" in stale:
             wait = wait_for_clean_power(may_defer())
             if wait.defer_s is not None:
-                return _deferred(wait, attempt)
+                return _deferred(wait, attempt, deadline_hours)
         done = run_stage.with_options(name=stage)(
             stage, stage in stale, may_defer(), return_state=True
         )
         if done.name == "Deferred":
-            return _deferred(deferral(), attempt)
+            return _deferred(deferral(), attempt, deadline_hours)
         if not done.is_completed():
             return Failed(message=done.message)
     run_id = record(write_report())
@@ -62,9 +62,9 @@ def _run(attempt: int) -> State:
     return Completed(message=version.outcome)
 
 
-def _deferred(wait: Wait, attempt: int) -> State:
+def _deferred(wait: Wait, attempt: int, deadline_hours: float | None) -> State:
     assert wait.defer_s is not None
-    at = defer(wait.defer_s, attempt, wait.arrived_at)
+    at = defer(wait.defer_s, attempt, wait.arrived_at, deadline_hours)
     return Completed(name="Deferred", message=f"back at {at:%H:%M:%S} UTC")
 
 

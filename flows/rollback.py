@@ -14,6 +14,8 @@ def rollback_champion() -> State:
     """Move the alias back one champion; Failed, with the reason, where there is none."""
     try:
         version = roll_back()
+    except RefusalError as error:
+        return Failed(name="Refused", message=str(error))
     except LowtideError as error:
         return Failed(message=str(error))
     return Completed(message=version.outcome)
@@ -25,7 +27,7 @@ def main() -> int:
         print(state.message)
         return 0
     print(f"lowtide: {state.message}", file=sys.stderr)
-    return RefusalError.exit_code
+    return RefusalError.exit_code if state.name == "Refused" else LowtideError.exit_code
 
 
 if __name__ == "__main__":

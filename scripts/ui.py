@@ -70,9 +70,8 @@ def main() -> None:
         wait_for(f"{PREFECT_URL}/api/health", processes[-1])
         processes.append(start("bash", "mlflow/serve.sh", "mlflow/sqlite.env"))
         wait_for(f"{MLFLOW_URL}/health", processes[-1])
-        run("prefect", "work-pool", "create", "local", "--type", "process", "--overwrite")
-        run("prefect", "--no-prompt", "deploy", "--all")
-        processes.append(start("prefect", "worker", "start", "--pool", "local"))
+        run("bash", "scripts/apply_deployments.sh")
+        processes.append(start("prefect", "worker", "start", "--pool", "local", "--limit", "1"))
         print(f"\nPrefect {PREFECT_URL}   MLflow {MLFLOW_URL}   Ctrl-C stops all", flush=True)
         processes[-1].wait()
     except KeyboardInterrupt:

@@ -19,9 +19,10 @@ HEADER = (
 
 
 def keep(name: str) -> None:
-    """Copy the passport of the last run; the host's name is nobody's business."""
+    """Copy the passport of the last run; a host's name is nobody's business."""
     passport = json.loads((ROOT / "reports/passport.json").read_text(encoding="utf-8"))
-    del passport["provenance"]["host"]
+    for part in (passport["provenance"], *passport["origins"]):
+        del part["host"]
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(passport, indent=1) + "\n"
     (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")

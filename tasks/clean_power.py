@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from lowtide import artifacts, session
 from lowtide.carbon.sources import open_source
+from lowtide.clock import SystemClock
 from lowtide.params import Params, load_params
 from lowtide.planning.chart import plan_figure, plan_text
 from lowtide.planning.gate import plan_start, spread_start
@@ -30,13 +31,29 @@ class Wait:
 
 
 def begin(arrived_at: datetime | None, deadline_hours: float | None) -> None:
-    """Go on with this checkout's session or open one; a run that comes back keeps its deadline."""
+    """Go on with this checkout's session, or open one.
+
+    A run that comes back after a deferral keeps its deadline. One that is new does not take over a
+    session whose deadline has passed, nor one whose deadline was another than it asks for.
+    """
     params = load_params(PARAMS)
     schedule = params.schedule
     if deadline_hours is not None:
         schedule = schedule.model_copy(update={"deadline_hours": deadline_hours})
-    current, clock = session.open_session(artifacts.STATE, params.carbon, schedule, arrived_at)
+    fresh = arrived_at is None and _is_over(deadline_hours)
+    current, clock = session.open_session(
+        artifacts.STATE, params.carbon, schedule, arrived_at, anew=fresh
+    )
     session.leave(artifacts.STATE, current, clock.now())
+
+
+def _is_over(deadline_hours: float | None) -> bool:
+    left = session.load_session(artifacts.STATE)
+    if left is None or not left.open:
+        return False
+    now = left.position if left.replay else SystemClock().now()
+    asked = None if deadline_hours is None else timedelta(hours=deadline_hours)
+    return now >= left.deadline or (asked not in (None, left.deadline - left.arrived_at))
 
 
 @task(name="carbon-forecast-gate", cache_policy=NO_CACHE)

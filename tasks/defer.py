@@ -14,12 +14,18 @@ def may_defer() -> bool:
 
 
 @task(name="defer", retries=3, retry_delay_seconds=5, cache_policy=NO_CACHE)
-def defer(delay_s: float, attempt: int, arrived_at: datetime) -> datetime:
+def defer(
+    delay_s: float, attempt: int, arrived_at: datetime, deadline_hours: float | None
+) -> datetime:
     """Schedule this deployment again, `delay_s` from now; safe to repeat."""
     at = datetime.now(UTC) + timedelta(seconds=delay_s)
     run_deployment(
         deployment.id,
-        parameters={"attempt": attempt + 1, "arrived_at": arrived_at.isoformat()},
+        parameters={
+            "attempt": attempt + 1,
+            "arrived_at": arrived_at.isoformat(),
+            "deadline_hours": deadline_hours,
+        },
         scheduled_time=at,
         timeout=0,
         as_subflow=False,

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from prefect import task
@@ -11,17 +13,19 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Cancelled, Completed, Failed, State
 
 from lowtide.artifacts import DEFERRED, STAGES
+from lowtide.errors import UsageError
 from lowtide.lock import HELD
 from lowtide.training.pacing import MAY_DEFER
+
+STOP_S = 30.0  # for a stage to write its checkpoint when the flow is interrupted
 
 
 @task(name="find-stale-stages", cache_policy=NO_CACHE)
 def find_stale_stages() -> list[str]:
     """The stages that DVC would run again, in order: each changed one and all that follow it."""
-    done = _dvc("status", "--json", capture=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"dvc status failed: {done.stderr.strip().splitlines()[-1]}")
-    changed = [name for name in STAGES if name in json.loads(done.stdout)]
+    _query("repro", "--single-item", "--quiet", "inputs")
+    status = json.loads(_query("status", "--json"))
+    changed = [name for name in STAGES if name in status]
     return list(STAGES[STAGES.index(changed[0]) :]) if changed else []
 
 
@@ -30,24 +34,54 @@ def run_stage(stage: str, stale: bool, may_defer: bool) -> State:
     """Bring one stage up to date. Its own output goes to the terminal as it comes."""
     if not stale:
         return Completed(name="Cached", message=f"{stage} is up to date")
-    done = _dvc("repro", "--single-item", stage, may_defer=may_defer)
+    DEFERRED.unlink(missing_ok=True)
+    code = _run("repro", "--single-item", stage, may_defer=may_defer)
     if DEFERRED.exists():
         return Cancelled(name="Deferred", message=f"{stage} waits for clean power")
-    if done.returncode != 0:
+    if code != 0:
         return Failed(message=f"stage {stage} failed: its last line above says why")
     return Completed(message=f"{stage} is done")
 
 
-def _dvc(
-    *arguments: str, capture: bool = False, may_defer: bool = False
-) -> subprocess.CompletedProcess[str]:
+def _query(*arguments: str) -> str:
+    """What DVC prints. UsageError, with DVC's last line, if it fails."""
+    done = subprocess.run(
+        _command(arguments), env=_environment(may_defer=False), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        raise UsageError(f"dvc {arguments[0]} failed: {said}")
+    return done.stdout
+
+
+def _run(*arguments: str, may_defer: bool) -> int:
+    """Its exit code. If this process is interrupted, DVC and the stage below it are, too."""
+    process = subprocess.Popen(
+        _command(arguments), env=_environment(may_defer=may_defer), start_new_session=True
+    )
+    try:
+        return process.wait()
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
+def _command(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "dvc", *arguments]
+
+
+def _environment(*, may_defer: bool) -> dict[str, str]:
     bin_folder = str(Path(sys.executable).parent)
-    environment = {
+    return {
         **os.environ,
         "PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", "")]),
         "DVC_NO_ANALYTICS": "1",
         HELD: "1",
         MAY_DEFER: "1" if may_defer else "0",
     }
-    command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, env=environment, capture_output=capture, text=True, check=False)

@@ -11,8 +11,10 @@ from lowtide import artifacts, session
 from lowtide.params import load_params
 from lowtide.pipeline import pipeline_metrics, read_reports, record_pipeline
 from lowtide.registry import RegisteredVersion, register, rollback
+from lowtide.report.card import model_card
 from lowtide.report.text import verdict_text
 from lowtide.tracking import Tracker, tracking_uri, wait_for_run_id
+from lowtide.tracking.sender import without_password
 
 PARAMS = Path("params.yaml")
 
@@ -43,7 +45,7 @@ def promote(run_id: str | None) -> RegisteredVersion:
         model_path=Path(reports["export"]["model_path"]),
         run_id=run_id,
         verdict=verdict,
-        card=verdict_text(verdict),
+        card=model_card(reports),
         input_example=load_split(artifacts.DATA, "test").images[:4],
         metrics=pipeline_metrics(reports),
     )
@@ -55,9 +57,15 @@ def publish(run_id: str | None, version: RegisteredVersion) -> None:
     verdict = artifacts.read_json(artifacts.VERDICT)
     title = f"version {version.version}, aliases {', '.join(version.aliases)}"
     create_markdown_artifact(key="verdict", markdown=f"{title}\n```\n{verdict_text(verdict)}\n```")
-    server = os.environ.get("LOWTIDE_MLFLOW_UI", "http://127.0.0.1:5000")
     if run_id is not None:
-        create_link_artifact(key="mlflow-run", link=f"{server}/#/runs/{run_id}")
+        create_link_artifact(key="mlflow-run", link=f"{mlflow_ui()}/#/runs/{run_id}")
+
+
+def mlflow_ui() -> str:
+    """Where a browser finds MLflow: LOWTIDE_MLFLOW_UI, else the tracking server, else `make ui`."""
+    uri = tracking_uri()
+    served = uri if uri.startswith(("http://", "https://")) else "http://127.0.0.1:5000"
+    return os.environ.get("LOWTIDE_MLFLOW_UI", without_password(served)).rstrip("/")
 
 
 def roll_back() -> RegisteredVersion:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lowtide import artifacts
-from lowtide.pipeline import read_reports, total
+from lowtide.pipeline import read_reports, total, training_provenance
 from lowtide.registry import RegisteredVersion
 from lowtide.report.text import number
 
@@ -29,12 +29,11 @@ def print_summary(stale: Sequence[str], version: RegisteredVersion) -> None:
         )
     console = Console(width=100)
     console.print(table)
-    clock = reports["train"]["provenance"]["clock"]
-    energy = reports["train"]["provenance"]["energy"]
+    provenance = training_provenance(reports)
     console.print(
         f"training: {number(total(reports, 'emissions_g'), 'g CO2e')} against "
         f"{number(total(reports, 'run_now_emissions_g'), 'g')} if run at once "
-        f"({energy} energy, {clock} clock)"
+        f"({provenance['energy']} energy, {provenance['clock']} clock)"
     )
     passed = artifacts.read_json(artifacts.VERDICT)["passed"]
     console.print(f"verdict: {'passed' if passed else 'REFUSED'}; {version.outcome}")

@@ -1,5 +1,7 @@
 """Versions and aliases in a real MLflow registry."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,39 @@ def test_the_life_of_a_champion(checkout: Path, store: str) -> None:
     assert champion_version(store) == first.version
 
 
+def test_a_rollback_is_not_undone_by_the_next_run(checkout: Path, store: str) -> None:
+    """A run in which all is cached registers the same file again."""
+    put(store, write_model(checkout / "good.onnx", 0.0), passed=True)
+    better = write_model(checkout / "better.onnx", 1.0)
+    put(store, better, passed=True)
+    rollback(store)
+    again = put(store, better, passed=True)
+    assert champion_version(store) == 1
+    assert again == RegisteredVersion(2, ("candidate",), again.outcome)
+    assert "version 2 was rolled back" in again.outcome
+
+
+def test_rolling_back_twice_does_not_return_to_what_was_rolled_back(
+    checkout: Path, store: str
+) -> None:
+    first = write_model(checkout / "first.onnx", 0.0)
+    put(store, first, passed=True)
+    put(store, write_model(checkout / "second.onnx", 1.0), passed=True)
+    put(store, first, passed=True)  # the parameters were put back: the file is version 1 again
+    assert champion_version(store) == 1
+    assert rollback(store).version == 2
+    with pytest.raises(GateError, match="no earlier champion"):
+        rollback(store)
+    assert champion_version(store) == 2
+
+
+def test_a_rollback_steps_over_versions_rolled_back_before(checkout: Path, store: str) -> None:
+    for index, name in enumerate(("first", "second", "third")):
+        put(store, write_model(checkout / f"{name}.onnx", float(index)), passed=True)
+    assert rollback(store).version == 2
+    assert rollback(store).version == 1
+
+
 def test_a_version_can_be_loaded_and_has_a_signature(checkout: Path, store: str) -> None:
     import mlflow
 
@@ -96,3 +131,15 @@ def test_a_version_can_be_loaded_and_has_a_signature(checkout: Path, store: str)
 def test_a_registry_that_is_gone_is_said_in_one_line(checkout: Path) -> None:
     with pytest.raises(TrackingError, match=r"did not take .*good.onnx"):
         put("http://127.0.0.1:9", write_model(checkout / "good.onnx", 0.0), passed=True)
+
+
+@pytest.mark.parametrize("ask", [rollback, champion_version])
+def test_asking_a_registry_that_is_gone_is_one_line_without_the_password(
+    ask: Callable[[str], object],
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(TrackingError) as caught:
+        ask("http://me:secret@127.0.0.1:9")
+    assert time.monotonic() - began < 30
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

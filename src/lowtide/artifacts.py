@@ -13,6 +13,7 @@ from lowtide.errors import ArtifactError
 STAGES = ("prepare", "train", "distill", "prune", "quantize", "export", "evaluate", "judge")
 
 ARTIFACTS = Path("artifacts")
+INPUTS = ARTIFACTS / "inputs"
 DATA = ARTIFACTS / "data"
 REPORTS = Path("reports")
 STATE = Path(".lowtide")  # what survives between processes and is nobody's output

@@ -1,21 +1,27 @@
 """Checks of machine and checkout, each with what to do when it fails."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from lowtide.carbon.sources import open_source
 from lowtide.clock import SystemClock
+from lowtide.energy.sources import EnergySource, open_sources
 from lowtide.errors import LowtideError
 from lowtide.params import load_params
 from lowtide.tracking import tracking_uri
+from lowtide.tracking.sender import redact, without_password
 
-NEEDED = ("prefect", "dvc", "codecarbon", "torch", "onnx", "onnxruntime", "torch_pruning")
+NEEDED = ("prefect", "dvc", "codecarbon", "torch", "onnx", "onnxruntime", "torch_pruning", "mlflow")
 LEAST_FREE_GB = 2.0
+ANSWER_S = 3.0  # a server that takes longer counts as away
 Found = tuple[bool, str, str]  # ok, detail, fix
 
 
@@ -24,15 +30,19 @@ def check_all(params_file: Path) -> list[dict[str, Any]]:
         "python": _python,
         "packages": _packages,
         "mlflow": _mlflow,
+        "prefect": _prefect,
         "git": _git,
         "disk": _disk,
         "params": lambda: _params(params_file),
         "carbon": lambda: _carbon(params_file),
-        "energy": _energy,
+        "energy": lambda: _energy(open_sources()),
     }
     results = []
     for name, check in checks.items():
-        ok, detail, fix = check()
+        try:
+            ok, detail, fix = check()
+        except LowtideError as error:
+            ok, detail, fix = False, str(error), "see the message"
         results.append({"name": name, "ok": ok, "detail": detail, "fix": "" if ok else fix})
     return results
 
@@ -43,16 +53,40 @@ def _python() -> Found:
 
 
 def _packages() -> Found:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in NEEDED if not _is_installed(name)]
     detail = f"missing: {', '.join(missing)}" if missing else "all installed"
     return not missing, detail, "`make setup`, or pip install 'lowtide[cpu]'"
 
 
-def _mlflow() -> Found:
-    import mlflow
+def _is_installed(name: str) -> bool:
+    """A folder of that name, as the checkout's `mlflow/`, is no package: it has no origin."""
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None
 
-    installed = hasattr(mlflow, "MlflowClient")
-    return installed, tracking_uri().rpartition("@")[2] if installed else "missing", "`make setup`"
+
+def _mlflow() -> Found:
+    uri = tracking_uri()
+    if not uri.startswith(("http://", "https://")):
+        return True, f"{without_password(uri)}, without a server", ""
+    fix = "start the server of MLFLOW_TRACKING_URI or unset it; runs wait in .lowtide/journal"
+    return _server(uri, fix)
+
+
+def _prefect() -> Found:
+    api = os.environ.get("PREFECT_API_URL")
+    if not api:
+        return True, "PREFECT_API_URL is not set: each run has a server of its own", ""
+    return _server(api, "start the server of PREFECT_API_URL (`make ui`), or unset it")
+
+
+def _server(uri: str, fix: str) -> Found:
+    """Whether anything but an error of its own comes back from the server's /health."""
+    named = without_password(uri)
+    try:
+        status = httpx.get(f"{uri.rstrip('/')}/health", timeout=ANSWER_S).status_code
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return False, f"{named} does not answer: {redact(error, uri)}", fix
+    return status < 500, f"{named} answers (HTTP {status})", fix
 
 
 def _git() -> Found:
@@ -89,13 +123,16 @@ def _carbon(path: Path) -> Found:
     return True, f"{value.intensity_g_per_kwh:.0f} g/kWh {clock}, {value.source}", ""
 
 
-def _energy() -> Found:
-    from lowtide.energy.sources import open_sources
-
-    sources = open_sources()
-    readings = [reading for source in sources for reading in source.read()]
+def _energy(sources: Sequence[EnergySource]) -> Found:
+    """Each source is read once; one that fails is named, and the others are read all the same."""
+    found, failed = [], []
     for source in sources:
-        source.close()
-    detail = "; ".join(f"{r.component} {r.provenance} ({r.source})" for r in readings)
-    fix = "install codecarbon for an estimate of the CPU"
-    return bool(readings), detail or "nothing here can tell joules", fix
+        try:
+            found += [f"{r.component} {r.provenance} ({r.source})" for r in source.read()]
+        except LowtideError as error:
+            failed.append(str(error))
+        finally:
+            source.close()
+    detail = "; ".join([*found, *failed]) or "nothing here can tell joules"
+    fix = "install codecarbon for an estimate of the CPU; a source that fails makes energy unknown"
+    return bool(found) and not failed, detail, fix

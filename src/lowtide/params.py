@@ -64,6 +64,10 @@ class ScheduleParams(Section):
     idle_power: Share
     max_in_process_pause_minutes: NonNegative
 
+    def all_or_nothing(self) -> Self:
+        """The same for work that runs at full power or not at all, as training does."""
+        return self.model_copy(update={"levels": (0.0, 1.0), "throughput": None})
+
     @model_validator(mode="after")
     def _throughput_for_each_level(self) -> Self:
         if self.throughput is not None and len(self.throughput) != len(self.levels):

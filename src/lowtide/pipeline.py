@@ -31,6 +31,15 @@ def total(reports: Reports, key: str) -> float | None:
     return sum(known) if len(known) == len(values) else None
 
 
+def training_provenance(reports: Reports) -> dict[str, str]:
+    """What the sums over training rest on. Stages that were cached may be of another host."""
+    parts = [reports[stage]["provenance"] for stage in TRAINING]
+    keys = ("energy", "intensity", "clock", "host", "commit")
+    return {
+        key: " and ".join(sorted({str(part[key] or "unknown") for part in parts})) for key in keys
+    }
+
+
 def pipeline_metrics(reports: Reports) -> dict[str, float]:
     """The figures by which pipeline runs are compared; unknown ones are absent."""
     evaluation = reports["evaluate"]

@@ -2,7 +2,8 @@
 
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from lowtide.tracking.sender import limit_retries, redact
 
 MODEL = "lowtide-classifier"
 CANDIDATE, CHAMPION = "candidate", "champion"
+PREVIOUS = "lowtide.previous_champion"  # on a version: which one it took the alias from
+ROLLED_BACK = "lowtide.rolled_back"  # on a version: it is not promoted again
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,15 @@ def register(
     """Make the ONNX file a version with signature and input example, and move the aliases.
 
     `candidate` always comes to the new version, `champion` only if the verdict passed, as the
-    last step. The same file with the same verdict is registered once.
+    last step; a version that was rolled back stays what it is. The same file with the same
+    verdict is registered once.
 
     Raises:
         TrackingError: the server does not answer or refuses; safe to repeat.
     """
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    limit_retries()
     digest = hashlib.sha256(model_path.read_bytes()).hexdigest()
     passed = bool(verdict["passed"])
-    try:
-        client = MlflowClient(uri, uri)
+    with _registry(uri, f"take {model_path}") as client:
         version = _find(client, digest, passed)
         if version is None:
             version = _create(client, uri, model_path, run_id, input_example)
@@ -57,36 +56,62 @@ def register(
             client.update_model_version(MODEL, str(version), card)
         client.set_registered_model_alias(MODEL, CANDIDATE, str(version))
         outcome = _promote(client, version) if passed else "refused: champion stays"
-    except (MlflowException, OSError) as error:
-        raise TrackingError(
-            f"the model registry did not take {model_path}: {redact(error, uri)}"
-        ) from None
-    aliases = (CANDIDATE, CHAMPION) if passed else (CANDIDATE,)
+        champion = _champion(client)
+    holds = champion is not None and int(champion.version) == version
+    aliases = (CANDIDATE, CHAMPION) if holds else (CANDIDATE,)
     return RegisteredVersion(version, aliases, outcome)
 
 
 def rollback(uri: str) -> RegisteredVersion:
     """Give `champion` back to the version that had it before.
 
-    Raises:
-        GateError: there is no champion, or it had no predecessor.
-    """
-    from mlflow import MlflowClient
+    The version that loses it is marked first, so that a run which finds its model again does not
+    promote it again.
 
-    client = MlflowClient(uri, uri)
-    current = _champion(client)
-    previous = None if current is None else current.tags.get("lowtide.previous_champion")
-    if not previous:
-        raise GateError(f"{MODEL} has no earlier champion to go back to")
-    client.set_registered_model_alias(MODEL, CHAMPION, previous)
-    return RegisteredVersion(int(previous), (CHAMPION,), f"rolled back to version {previous}")
+    Raises:
+        GateError: there is no champion, or no predecessor that was not rolled back itself.
+        TrackingError: the server does not answer; safe to repeat.
+    """
+    with _registry(uri, "roll back") as client:
+        current = _champion(client)
+        previous = None if current is None else _predecessor(client, current)
+        if current is None or previous is None:
+            raise GateError(f"{MODEL} has no earlier champion to go back to")
+        client.set_model_version_tag(MODEL, str(current.version), ROLLED_BACK, "True")
+        client.set_registered_model_alias(MODEL, CHAMPION, str(previous))
+    return RegisteredVersion(previous, (CHAMPION,), f"rolled back to version {previous}")
 
 
 def champion_version(uri: str) -> int | None:
-    from mlflow import MlflowClient
-
-    current = _champion(MlflowClient(uri, uri))
+    with _registry(uri, "name its champion") as client:
+        current = _champion(client)
     return None if current is None else int(current.version)
+
+
+@contextmanager
+def _registry(uri: str, asked: str) -> Iterator[Any]:
+    """A client that gives up soon; what goes wrong is one line without the URI's password."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    limit_retries()
+    try:
+        yield MlflowClient(uri, uri)
+    except (MlflowException, OSError) as error:
+        raise TrackingError(
+            f"the model registry did not {asked}: {redact(error, uri)}; see `lowtide doctor`"
+        ) from None
+
+
+def _predecessor(client: Any, version: Any) -> int | None:
+    """The champion before `version`, passing over those that were rolled back."""
+    seen = {str(version.version)}
+    while (previous := version.tags.get(PREVIOUS)) and previous not in seen:
+        seen.add(previous)
+        version = client.get_model_version(MODEL, previous)
+        if ROLLED_BACK not in version.tags:
+            return int(version.version)
+    return None
 
 
 def _champion(client: Any) -> Any:
@@ -104,10 +129,13 @@ def _promote(client: Any, version: int) -> str:
     current = _champion(client)
     if current is not None and int(current.version) == version:
         return f"version {version} is champion already"
-    if current is not None:
-        client.set_model_version_tag(
-            MODEL, str(version), "lowtide.previous_champion", str(current.version)
+    if ROLLED_BACK in client.get_model_version(MODEL, str(version)).tags:
+        return (
+            f"passed, but version {version} was rolled back: champion stays; "
+            f"delete its tag {ROLLED_BACK} to allow it"
         )
+    if current is not None:
+        client.set_model_version_tag(MODEL, str(version), PREVIOUS, str(current.version))
     client.set_registered_model_alias(MODEL, CHAMPION, str(version))
     return f"promoted: version {version} is champion"
 

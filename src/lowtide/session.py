@@ -51,15 +51,17 @@ def open_session(
     carbon: CarbonParams,
     schedule: ScheduleParams,
     arrived_at: datetime | None = None,
+    *,
+    anew: bool = False,
 ) -> tuple[Session, Clock]:
-    """Go on with the session that was left open, or begin one.
+    """Go on with the session that was left open, or begin one; `anew` begins one in any case.
 
     `arrived_at` is given by a flow run that was deferred, perhaps from another machine: the
     deadline stays where it was.
     """
     session = load_session(state)
     replay = carbon.replay_start is not None
-    if session is None or not session.open or session.replay != replay:
+    if anew or session is None or not session.open or session.replay != replay:
         session = _begin(carbon, schedule, arrived_at)
         save_session(state, session)
     if not replay:

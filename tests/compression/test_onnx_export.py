@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lowtide.compression.onnx_export import export_onnx, parity, set_metadata
+from lowtide.compression.onnx_export import export_onnx, first_line, parity, set_metadata
 from lowtide.errors import ModelError
 from lowtide.evaluation.runtime import OnnxModel
 
@@ -54,3 +54,27 @@ def test_a_model_that_cannot_be_exported_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be exported"):
         export_onnx(Untraceable(), (3, 4, 4), tmp_path / "model.onnx", opset=20)
     assert list(tmp_path.iterdir()) == []
+
+
+class Unrunnable(nn.Module):
+    """Valid ONNX that ONNX Runtime has no kernel for: a convolution of doubles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 2, 3, dtype=torch.float64)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.convolution(images.double())
+        return features.float().mean((2, 3))
+
+
+def test_a_graph_that_onnx_runtime_refuses_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="ONNX Runtime refuses the exported graph") as caught:
+        export_onnx(Unrunnable(), (3, 4, 4), tmp_path / "model.onnx", opset=20)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_line_of_a_silent_error_is_its_type() -> None:
+    assert first_line(RuntimeError("one\ntwo")) == "one"
+    assert first_line(RuntimeError()) == "RuntimeError"

@@ -169,3 +169,107 @@ def test_statistics_are_those_of_all_images_at_once() -> None:
     mean, std = channel_statistics(images)
     np.testing.assert_allclose(mean, images.mean(axis=(0, 2, 3)))
     np.testing.assert_allclose(std, images.std(axis=(0, 2, 3)))
+
+
+def test_a_test_set_that_lacks_a_class_is_refused(folder: Path, tmp_path: Path) -> None:
+    for name in ("class0", "class2"):
+        place = tmp_path / "test" / name
+        place.mkdir(parents=True)
+        (place / "0.png").write_bytes(png(7, mode="L"))
+    with pytest.raises(DataError, match="class class1 has no test images"):
+        prepare(
+            params(source="imagefolder", path=folder, test_path=tmp_path / "test"), 0,
+            tmp_path / "data",
+        )  # fmt: skip
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_class_too_rare_for_the_split_off_test_set_is_refused(
+    write_npz: Callable[..., Path], tmp_path: Path
+) -> None:
+    labels = np.array([0] * 1000 + [1] * 1000 + [2] * 3)
+    x = np.zeros((len(labels), 2, 2), dtype=np.uint8)
+    with pytest.raises(DataError, match="class 2 has no test images"):
+        prepare(params(path=write_npz(x, labels), test_fraction=0.1), 0, tmp_path / "data")
+
+
+def torn(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def corrupt(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes(50) + data[middle + 50 :]
+
+
+@pytest.mark.parametrize("damage", [torn, corrupt, lambda _: b"", lambda _: b"no zip at all"])
+def test_a_damaged_npz_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "data.npz"
+    x = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
+    np.savez_compressed(path, x_train=x, y_train=np.arange(30) % 3)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=r"data\.npz cannot be read as \.npz"):
+        prepare(params(path=path), 0, tmp_path / "data")
+
+
+def test_a_single_array_is_no_npz(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    with pytest.raises(DataError, match=r"x\.npy cannot be read as \.npz"):
+        prepare(params(path=tmp_path / "x.npy"), 0, tmp_path / "data")
+
+
+@pytest.mark.parametrize("x", [np.full((30, 4, 4), "a"), np.zeros((0, 4, 4))])
+def test_pixels_that_are_no_numbers(
+    write_npz: Callable[..., Path], tmp_path: Path, x: np.ndarray
+) -> None:
+    with pytest.raises(DataError, match=r"x_train holds \d+ images of .*expected numbers"):
+        prepare(params(path=write_npz(x, np.arange(len(x)) % 3)), 0, tmp_path / "data")
+
+
+def test_a_file_in_place_of_an_image_folder(tmp_path: Path) -> None:
+    (tmp_path / "images").write_text("")
+    with pytest.raises(DataError, match=r"images cannot be listed \(Not a directory\)"):
+        prepare(params(source="imagefolder", path=tmp_path / "images"), 0, tmp_path / "data")
+
+
+def write_parquet(path: Path, images: list[object]) -> DataParams:
+    table = pyarrow.table({"img": images, "label": [i % 3 for i in range(len(images))]})
+    parquet.write_table(table, path)
+    return params(source="parquet", path=path)
+
+
+def test_a_row_without_an_image_is_a_bad_image(tmp_path: Path) -> None:
+    rows: list[object] = [{"bytes": png(index), "path": None} for index in range(30)]
+    rows[4], rows[9] = None, {"bytes": None, "path": "x.png"}
+    given = write_parquet(tmp_path / "t.parquet", rows)
+    with pytest.raises(DataError, match=r"2 of 30 images.*row 4"):
+        prepare(given, 0, tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    "images", [[1, 2, 3], [b"a", b"b", b"c"], [{"path": "a.png"}] * 3, [{"bytes": "a.png"}] * 3]
+)
+def test_a_column_of_something_else_is_named(tmp_path: Path, images: list[object]) -> None:
+    given = write_parquet(tmp_path / "t.parquet", images)
+    with pytest.raises(DataError, match=r"`img` holds .*expected struct<bytes: binary"):
+        prepare(given, 0, tmp_path / "data")
+
+
+def test_an_image_of_monstrous_size_is_a_bad_image(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    (folder / "class0" / "5.png").write_bytes(png(0, (20, 20), "L"))
+    with pytest.raises(DataError, match=r"1 of 30 images.*5\.png"):
+        prepare(params(source="imagefolder", path=folder), 0, tmp_path / "data")
+
+
+def test_16_bit_grey_keeps_its_shades_among_colours(folder: Path, tmp_path: Path) -> None:
+    for path in sorted(folder.rglob("*.png"))[1:]:
+        path.write_bytes(png(3))
+    deep = np.full((8, 8), 0x4080, dtype=np.uint16)
+    Image.fromarray(deep).save(folder / "class0" / "0.png")
+    prepare(params(source="imagefolder", path=folder), 0, tmp_path / "data")
+    splits = [load_split(tmp_path / "data", name).images for name in ("train", "val", "test")]
+    flat = [image for image in np.concatenate(splits) if image.min() == image.max()]
+    assert [int(image.max()) for image in flat] == [0x40]

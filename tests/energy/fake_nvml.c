@@ -33,6 +33,10 @@ int nvmlDeviceGetTotalEnergyConsumption(void *handle, unsigned long long *energy
 int nvmlDeviceGetPowerUsage(void *handle, unsigned *power) {
     load(); Gpu *gpu = &gpus[*(int *)handle]; *power = gpu->power; return gpu->power_error;
 }
+int nvmlDeviceGetName(void *handle, char *name, unsigned length) { /* FAKE_MODELS=AB: a letter each */
+    const char *models = getenv("FAKE_MODELS");
+    snprintf(name, length, "Model %c", models ? models[*(int *)handle] : 'A'); return 0;
+}
 int nvmlDeviceGetUUID(void *handle, char *uuid, unsigned length) {
     snprintf(uuid, length, "GPU-%d", *(int *)handle); return 0;
 }

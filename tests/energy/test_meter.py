@@ -1,5 +1,6 @@
 """Grams are weighed interval by interval, nothing is counted twice, unknown stays unknown."""
 
+import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,13 +56,14 @@ class Counter:
     def __init__(self) -> None:
         self.cpu_j = self.gpu_j = 0.0
         self.gone = False
+        self.gpu = "gpu0"
 
     def read(self) -> list[Reading]:
         if self.gone:
             raise MeterError("unplugged")
         return [
             Reading("cpu", self.cpu_j, "fake model", "estimated"),
-            Reading("gpu0", self.gpu_j, "fake counter", "measured"),
+            Reading(self.gpu, self.gpu_j, "fake counter", "measured"),
         ]
 
     def close(self) -> None:
@@ -114,13 +116,72 @@ def test_unknown_intensity_makes_grams_unknown_not_zero(rig) -> None:  # type: i
     assert ledger.totals("run").energy_kwh == pytest.approx(1)
 
 
-def test_a_source_that_disappears_does_not_stop_the_work(rig) -> None:  # type: ignore[no-untyped-def]
-    meter, counter, _, ledger = rig
+def test_a_lost_source_does_not_stop_the_work_but_its_energy_is_unknown(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, clock, ledger = rig
     with meter.window("run", "train") as window:
         counter.cpu_j += KWH
         window.sample()
         counter.gone = True
-    assert ledger.totals("run").energy_kwh == pytest.approx(1)
+        clock.instant += timedelta(minutes=20)
+        window.sample()
+        counter.gone = False
+        clock.instant += timedelta(minutes=20)
+    for totals in (window.totals(), ledger.totals("run")):
+        assert (totals.energy_kwh, totals.emissions_g) == (None, None)
+        assert totals.provenance == "unknown"
+        assert totals.components["cpu"].energy_kwh is None
+    intervals = ledger.intervals("run")
+    assert active_time(intervals) == timedelta(minutes=40)
+    assert run_now_emissions_g(intervals, StepGrid(), NOON) is None
+
+
+def test_a_run_resumed_where_a_component_is_not_read_is_unknown(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, _, ledger = rig
+    with meter.window("run", "train"):
+        counter.cpu_j += KWH
+    meter.sources = []
+    with meter.window("run", "train"):
+        pass
+    assert ledger.totals("run").energy_kwh is None
+
+
+def test_a_run_resumed_on_another_gpu_is_known(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, _, ledger = rig
+    with meter.window("run", "train"):
+        counter.gpu_j += KWH
+    counter.gpu = "gpu1"
+    with meter.window("run", "train"):
+        counter.gpu_j += KWH
+    assert ledger.totals("run").energy_kwh == pytest.approx(2)
+
+
+def test_a_source_that_never_answers_makes_energy_unknown(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, _, ledger = rig
+    broken = Counter()
+    broken.gone = True
+    meter.sources = [counter, broken]
+    with meter.window("run", "train"):
+        counter.cpu_j += KWH
+    assert ledger.totals("run").energy_kwh is None
+    assert ledger.totals("run").components["cpu"].energy_kwh == pytest.approx(1)
+
+
+def test_who_samples_often_keeps_intervals_of_its_own(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, _, _, ledger = rig
+    meter.interval_s = 0.6
+    with meter.window("run", "evaluate") as window:
+        for _ in range(45):
+            time.sleep(0.02)
+            window.sample()
+    assert len(ledger.intervals("run")) == 2 * (45 + 1)
+
+
+def test_a_ledger_that_cannot_be_read_is_named(rig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    _, _, _, ledger = rig
+    sqlite3.connect(tmp_path / "ledger.db").execute("DROP TABLE intervals")
+    for read in (ledger.totals, ledger.intervals, ledger.last_instant):
+        with pytest.raises(ArtifactError, match=r"ledger\.db cannot be used \(no such table"):
+            read("run")
 
 
 def test_run_at_once_leaves_the_wait_out(rig) -> None:  # type: ignore[no-untyped-def]

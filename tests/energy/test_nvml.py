@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-NOT_SUPPORTED, GPU_IS_LOST, DRIVER_NOT_LOADED = 3, 15, 9
+NOT_SUPPORTED, NO_PERMISSION, GPU_IS_LOST, DRIVER_NOT_LOADED = 3, 4, 15, 9
 
 # Reads twice, a tenth of a second apart; argv[2] becomes the driver's state in between.
 PROGRAM = """
@@ -113,9 +113,51 @@ def test_no_driver_and_no_gpu_is_no_source(read: Read) -> None:
     assert read(state()) is None
 
 
+@pytest.mark.parametrize("error", [NOT_SUPPORTED, NO_PERMISSION])
+def test_a_counter_is_enough(read: Read, error: int) -> None:
+    answer = read(state(f"1000 0 0 {error}"), state(f"3000 0 0 {error}"))
+    assert answer is not None
+    assert answer["readings"] == [["gpu0", 2.0, "nvml energy counter", "measured"]]
+
+
+def test_a_gpu_that_tells_nothing_is_no_zero(read: Read) -> None:
+    blind = state(f"0 {NOT_SUPPORTED} 0 {NOT_SUPPORTED}")
+    answer = read(blind, blind)
+    assert answer is not None
+    assert "gpu0 tells neither energy nor power" in str(answer["error"])
+
+
+def test_a_driver_that_fails_from_the_start_fails_the_reading_not_the_start(read: Read) -> None:
+    lost = state(f"0 {GPU_IS_LOST} 0 {GPU_IS_LOST}")
+    answer = read(lost, lost)
+    assert answer is not None
+    assert "the GPU driver cannot be read" in str(answer["error"])
+
+
 @pytest.mark.parametrize("visible", ["1", "GPU-1"])
 def test_only_the_gpus_left_to_this_process_count(read: Read, visible: str) -> None:
     before, after = state("0 0 1 0", "0 0 1 0"), state("7000 0 1 0", "2000 0 1 0")
     answer = read(before, after, CUDA_VISIBLE_DEVICES=visible)
     assert answer is not None
     assert [reading[:2] for reading in answer["readings"]] == [["gpu1", 2.0]]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("environment", "components"),
+    [
+        ({"CUDA_VISIBLE_DEVICES": "1", "FAKE_MODELS": "AB"}, ["gpu0", "gpu1"]),
+        (
+            {"CUDA_VISIBLE_DEVICES": "1", "FAKE_MODELS": "AB", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+            ["gpu1"],
+        ),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-1", "FAKE_MODELS": "AB"}, ["gpu1"]),
+        ({"CUDA_VISIBLE_DEVICES": "MIG-5"}, ["gpu0", "gpu1"]),
+    ],
+)
+def test_rather_all_gpus_than_the_wrong_one(
+    read: Read, environment: dict[str, str], components: list[str]
+) -> None:
+    gpus = state("0 0 1 0", "0 0 1 0")
+    answer = read(gpus, gpus, **environment)
+    assert answer is not None
+    assert [reading[0] for reading in answer["readings"]] == components  # type: ignore[attr-defined]

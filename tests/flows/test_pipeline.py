@@ -138,6 +138,17 @@ def test_a_rollback_without_an_earlier_champion_is_refused(project: Any, first_r
     assert alias(project, "champion") == 1
 
 
+def test_a_rollback_without_a_server_is_an_error_and_no_refusal(project: Any) -> None:
+    away = "http://me:secret@127.0.0.1:9"
+    done = project.run(
+        sys.executable, "-m", "flows.rollback", check=False, MLFLOW_TRACKING_URI=away
+    )
+    assert done.returncode == 1
+    assert "did not roll back" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stdout + done.stderr
+
+
 def test_a_user_error_is_one_line(project: Any, first_run: str) -> None:
     assert first_run
     project.edit(train={"epochs": "many"})

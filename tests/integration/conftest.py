@@ -92,11 +92,11 @@ def prefect_server(project: Any, tmp_path_factory: pytest.TempPathFactory) -> It
     worker = None
     try:
         wait_until(lambda: answers(f"{api}/health"), 90, "prefect server")
-        project.run(*prefect, "work-pool", "create", "local", "--type", "process")
-        project.run(*prefect, "--no-prompt", "deploy", "--all")
+        project.run("bash", "scripts/apply_deployments.sh")
         worker = project.start(
-            *prefect, "worker", "start", "--pool", "local", log=folder / "worker.log"
-        )
+            *prefect, "worker", "start", "--pool", "local", "--limit", "1",
+            log=folder / "worker.log",
+        )  # fmt: skip
         yield api
     finally:
         if worker is not None:

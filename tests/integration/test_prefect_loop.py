@@ -1,6 +1,7 @@
 """Server, work pool, deployments and a worker, all real: on demand, by the clock, and deferred."""
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,6 +92,35 @@ def test_an_on_demand_run_completes(prefect_server: str) -> None:
         for artifact in httpx.post(f"{prefect_server}/artifacts/filter", json={}).json()
     }
     assert keys >= {"plan", "verdict", "mlflow-run"}
+
+
+def test_two_runs_at_once_take_turns(prefect_server: str) -> None:
+    """They share a checkout: the second waits until the first has ended, and both complete."""
+    ids = [trigger(prefect_server, name) for name in ("on-demand", "nightly")]
+    runs = [
+        wait_until(lambda run_id=run_id: finished(prefect_server, run_id), 300, "a run")
+        for run_id in ids
+    ]
+    assert [run["state_name"] for run in runs] == ["Completed", "Completed"]
+    first, second = sorted(runs, key=lambda run: run["start_time"])
+    assert second["start_time"] >= first["end_time"]
+
+
+def test_a_push_event_starts_a_run(project: Any, prefect_server: str) -> None:
+    """As the workflow emits it; the server's automation answers."""
+    project.run(
+        sys.executable, "-m", "prefect", "events", "emit", "lowtide.push",
+        "--resource-id", "lowtide.repository",
+    )  # fmt: skip
+    wait_until(lambda: states(prefect_server, "on-push") == ["Completed"], 240, "a run by event")
+
+
+def test_a_triggered_run_brings_its_verdict_back(project: Any, prefect_server: str) -> None:
+    """What the workflow puts into the job summary."""
+    assert prefect_server
+    done = project.run(sys.executable, "scripts/trigger_run.py", "--deadline-hours", "30")
+    assert done.stdout.startswith("**Completed**")
+    assert "verdict: passed" in done.stdout
 
 
 def test_a_cron_schedule_fires_by_itself(prefect_server: str) -> None:

@@ -9,13 +9,16 @@ from lowtide.planning.backtest import (
     POLICIES,
     Setting,
     bound,
+    policy_for,
     prepare,
     releases,
     run_all,
     run_job,
     summarise,
 )
+from lowtide.planning.dynamic import Use
 from lowtide.planning.profile import Level, WorkProfile
+from lowtide.planning.simulate import Job, Policy, View, simulate
 from tests.carbon.forecast.grids import START, grid_series
 
 SERIES = grid_series(24 * 7 * 20)
@@ -57,13 +60,32 @@ def test_given_the_true_future_lowtide_equals_the_oracle(setting: Setting) -> No
         assert ours.emissions_g_per_kw == pytest.approx(oracle.emissions_g_per_kw, rel=1e-6)
 
 
-def test_decisions_do_not_change_with_what_comes_after_the_job() -> None:
-    grid = prepare(SERIES, START, SHORT)
-    start = releases(grid, SHORT, None)[10]
+class Recorder:
+    """What a policy decided, slot by slot."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.uses: list[Use | None] = []
+
+    def use(self, view: View) -> Use | None:
+        self.uses.append(self._policy.use(view))
+        return self.uses[-1]
+
+
+@pytest.mark.parametrize("name", [p for p in POLICIES if not p.startswith("oracle")])
+@pytest.mark.parametrize("seen", [3, 8])
+def test_a_decision_does_not_change_with_what_comes_after_it(name: str, seen: int) -> None:
+    """Not within the job's own window either: that is where peeking would pay."""
+    start = releases(prepare(SERIES, START, SHORT), SHORT, None)[10]
     changed = SERIES.copy()
-    changed[start + SHORT.window :] += 400
-    other = run_job(prepare(changed, START, SHORT), SHORT, start)
-    assert run_job(grid, SHORT, start) == other
+    changed[start + seen :] = 900 - changed[start + seen :]
+    decided = []
+    for series in (SERIES, changed):
+        grid, job = prepare(series, START, SHORT), Job(start, SHORT.window, SHORT.work_hours)
+        recorder = Recorder(policy_for(name, grid, SHORT, job))
+        simulate(recorder, job, series, SHORT.profile, 1.0)
+        decided.append(recorder.uses[: seen + 1])
+    assert decided[0] == decided[1]
 
 
 def test_a_release_every_seven_hours_over_the_second_half_without_gaps() -> None:

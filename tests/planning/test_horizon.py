@@ -1,6 +1,6 @@
 """Asked again and again: waits, runs, and is never late."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from random import Random
 
 import numpy as np
@@ -100,11 +100,20 @@ def test_an_unknown_grid_is_not_taken_for_clean_and_stops_no_work() -> None:
     assert "without a plan" in decision.reason
 
 
-def test_jitter_spreads_a_fleet_but_not_past_the_latest_start() -> None:
+def test_jitter_spreads_a_fleet_by_half_a_slot_at_most() -> None:
     levels = [300.0] * 4 + [100.0] * 2 + [300.0] * 6
-    starts = set()
-    for seed in range(5):
-        horizon = Horizon(Told(levels), SCHEDULE, START + HOUR * 12, Random(seed))
-        starts.add(horizon.decide(START, 2.0, running=False).until)
-    assert len(starts) == 5
-    assert all(START + HOUR * 4 <= s <= START + HOUR * 4 + timedelta(minutes=30) for s in starts)
+    deadline = START + HOUR * 12
+    asked = {
+        Horizon(Told(levels), SCHEDULE, deadline, Random(seed)).decide(START, 2.0, running=False)
+        .until
+        for seed in range(5)
+    }  # fmt: skip
+    assert len(asked) == 5
+    assert all(START + HOUR <= until <= START + HOUR * 1.5 for until in asked)
+
+
+def test_a_wait_is_looked_at_anew_in_every_slot_and_names_its_planned_end() -> None:
+    levels = [300.0] * 4 + [100.0] * 2 + [300.0] * 6
+    decision = Horizon(Told(levels), SCHEDULE, START + HOUR * 12).decide(START, 2.0, running=False)
+    assert (decision.level, decision.until) == (0, START + HOUR)
+    assert decision.resumes_at == START + HOUR * 4

@@ -3,14 +3,17 @@
 import os
 import sqlite3
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lowtide.errors import ArtifactError
 from lowtide.tracking import Tracker, delivery, link_cached, wait_for_run_id
 from lowtide.tracking.delivery import DELIVERED, KEEP_S
-from lowtide.tracking.journal import all_journals
+from lowtide.tracking.journal import Journal, Sent, all_journals
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -42,6 +45,13 @@ def record(state: Path, pipeline_id: str = "p1") -> None:
     link_cached(pipeline, "prepare", "an-earlier-run")
     run.end("FINISHED")
     pipeline.end("FINISHED")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def find(store: str, name: str) -> Any:
@@ -81,6 +91,55 @@ def test_a_server_that_is_gone_loses_nothing(checkout: Path, store: str) -> None
         pass
     assert left == []
     assert len(client(store).get_metric_history(find(store, "train").info.run_id, "loss")) == 5
+
+
+class FullDisk:
+    """Stands in for `Journal.mark_sent`: no space for the first `times` notes."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.write = Journal.mark_sent
+
+    def mark_sent(self, journal: Journal, sent: Sent) -> None:
+        self.times -= 1
+        if self.times >= 0:
+            raise ArtifactError(f"cannot write {journal.key}.sent: No space left on device")
+        self.write(journal, sent)
+
+
+def test_a_disk_that_was_full_for_a_moment_stops_nothing(
+    checkout: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FullDisk(times=1)
+    monkeypatch.setattr(Journal, "mark_sent", lambda *arguments: disk.mark_sent(*arguments))
+    with delivery(checkout / ".lowtide", store) as left:
+        record(checkout / ".lowtide")
+        wait_until(lambda: disk.times < 1)
+    assert left == []
+    assert find(store, "pipeline-p1").info.status == "FINISHED"
+
+
+def test_a_disk_that_stays_full_is_named_as_the_reason(
+    checkout: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FullDisk(times=1000)
+    monkeypatch.setattr(Journal, "mark_sent", lambda *arguments: disk.mark_sent(*arguments))
+    with delivery(checkout / ".lowtide", store) as left:
+        record(checkout / ".lowtide")
+    assert "No space left" in str(left[0])
+
+
+def test_a_torn_note_of_what_was_sent_is_as_good_as_none(checkout: Path, store: str) -> None:
+    state = checkout / ".lowtide"
+    with delivery(state, store):
+        record(state)
+    for note in (state / "journal").glob("*.sent"):
+        note.write_text(note.read_text()[:20])
+    with delivery(state, store) as left:
+        record(state, "p2")
+    assert left == []
+    assert find(store, "pipeline-p1").info.status == "FINISHED"  # found again, not made twice
+    assert find(store, "pipeline-p2").info.status == "FINISHED"
 
 
 def test_a_run_that_moves_to_another_store_moves_whole(checkout: Path, store: str) -> None:

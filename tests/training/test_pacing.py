@@ -120,7 +120,7 @@ def test_without_a_forecast_training_runs_on(capsys: pytest.CaptureFixture[str])
     made, clock, _, seen = pacer(24, Blind())
     train(made, clock, 40)
     assert seen == []
-    assert "without a plan" in capsys.readouterr().err
+    assert "no forecast" in capsys.readouterr().err
 
 
 def test_a_long_pause_is_a_deferral_where_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from lowtide.artifacts import write_text
 from lowtide.carbon.rows import INTENSITY
@@ -20,6 +20,7 @@ from lowtide.errors import ArtifactError
 
 SCHEMA = 1
 KEPT = timedelta(days=400)
+LOCK_S = 5.0  # a process that holds the lock so long is frozen
 log = logging.getLogger(__name__)
 
 
@@ -98,9 +99,9 @@ class HistoryFile:
         with self._threads:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                lock.acquire()
-            except OSError:
-                yield  # nothing can be written there, then nothing clashes
+                lock.acquire(timeout=LOCK_S)
+            except (OSError, Timeout):
+                yield  # nothing can be written, or the holder is frozen: better twice than never
                 return
             try:
                 yield

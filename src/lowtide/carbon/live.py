@@ -27,7 +27,8 @@ from lowtide.carbon.ttl import (
 from lowtide.carbon.wall import Wall
 from lowtide.errors import CarbonError
 
-LEARNT_FROM = timedelta(days=28)
+ASKED_FOR = timedelta(days=60)  # of a provider's past, for a forecast to be trained on
+KEPT = timedelta(days=400)
 REVISED = timedelta(hours=48)  # figures younger than this are asked for again
 PAST = timedelta(hours=1)  # an instant this long ago is looked up in the history
 FRONT = timedelta(hours=1)  # a forecast may begin this much after now: the last value fills in
@@ -62,13 +63,25 @@ class LiveSource:
         end = at + timedelta(hours=hours)
         own = [] if at < self._wall.now() - PAST else self._own_forecast(at)
         if own and own[-1].end >= end:
-            return trim(own, at, end)
+            return self._banded(trim(own, at, end), at)
         try:
-            self._refresh(at - LEARNT_FROM)
+            self._refresh(at - ASKED_FOR)
         except FetchError:
             if not own:
                 raise
         return self._carried_on(own, at, end)
+
+    def _banded(self, own: list[IntensityValue], at: datetime) -> list[IntensityValue]:
+        """With the bands of a forecast from history, where the provider gives none of its own.
+
+        They are as wide as our own errors, so rather too wide; None without a recent history
+        that was gathered before: nothing is asked for.
+        """
+        past = self.kept_history(at - KEPT, at)
+        if not past or at - past[-1].end > STALE_HISTORY or own[0].low is not None:
+            return own
+        made = forecast_values(past, at, (own[-1].end - at) / timedelta(hours=1))
+        return [_with_band(value, made) for value in own]
 
     def stale_current(self, at: datetime) -> IntensityValue:
         """As `current`, from the last answer that was kept; a forecast made for now counts too."""
@@ -127,21 +140,22 @@ class LiveSource:
         self, own: Sequence[IntensityValue], at: datetime, end: datetime
     ) -> list[IntensityValue]:
         covered = own[-1].end if own else at
-        past = self.kept_history(at - LEARNT_FROM, at)
+        past = self.kept_history(at - KEPT, at)
         if not past or at - past[-1].end > STALE_HISTORY:
             if own:
                 return list(own)  # as far as known
             raise NoDataError(f"{self.name} has no forecast and no recent history of {self.zone}")
         hours = (end - at) / timedelta(hours=1)
+        banded = forecast_values(past, at, hours)
         made = [
             replace(
                 value, start=max(value.start, covered), basis=self.provider.basis,
                 kind=self.provider.kind, issued_at=at,
             )
-            for value in forecast_values(past, at, hours)
+            for value in banded
             if value.end > covered
         ]  # fmt: skip
-        return [*own, *made]
+        return [*(_with_band(value, banded) for value in own), *made]
 
     def _refresh(self, start: datetime) -> None:
         """Ask for the past: all of it once, later what is new or may have been revised."""
@@ -220,3 +234,13 @@ def _covering(
 
 def _midnight(instant: datetime) -> datetime:
     return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _with_band(value: IntensityValue, made: Sequence[IntensityValue]) -> IntensityValue:
+    """The value with the band that a forecast from history has for the same instant."""
+    model = next((one for one in made if one.start <= value.start < one.end), None)
+    if value.low is not None or model is None or model.low is None or model.high is None:
+        return value
+    half = model.high - model.intensity_g_per_kwh
+    level = value.intensity_g_per_kwh
+    return replace(value, low=max(level - half, 0.0), high=level + half)

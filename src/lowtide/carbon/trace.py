@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from lowtide.carbon.forecast.hourly import Hourly, hourly
 from lowtide.carbon.forecast.values import forecast_values
@@ -13,13 +14,15 @@ from lowtide.errors import CarbonError
 
 ABSURD_G_PER_KWH = 3000.0  # no grid has reached it; a value above is a unit error
 HISTORY = timedelta(days=400)  # what a forecast is trained on
+NEIGHBOURS = 9  # steps around a row whose median is the usual one
 CARRY = timedelta(hours=2)  # how long the last value stands in for a missing one
 
 
 class TraceSource:
     """Rows `timestamp_utc` (start of the period) and `gco2_per_kwh`.
 
-    A row lasts until the next one, at most one and a half usual steps; what is longer is a gap.
+    A row lasts until the next one, at most one and a half times the usual step around it (steps
+    may change within a trace); what is longer is a gap.
 
     Raises:
         CarbonError: the file is missing, empty, lacks a column, or holds a value that is no
@@ -31,8 +34,9 @@ class TraceSource:
         self.name = name or f"trace {path.name}"
         times_s, self._values = _read(path)
         steps_s = np.diff(times_s)
-        usual_s = float(np.median(steps_s)) if len(steps_s) else 3600.0
-        lasts_s = np.minimum(np.append(steps_s, usual_s), 1.5 * usual_s)
+        usual_s = median_filter(steps_s, NEIGHBOURS) if len(steps_s) else np.array([3600.0])
+        usual_s = np.append(usual_s, usual_s[-1]) if len(steps_s) else usual_s
+        lasts_s = np.minimum(np.append(steps_s, usual_s[-1]), 1.5 * usual_s)
         self._starts_s, self._ends_s = times_s, times_s + lasts_s
 
     def current(self, at: datetime) -> IntensityValue:

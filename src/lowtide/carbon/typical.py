@@ -1,6 +1,7 @@
 """The packaged table of typical profiles (zone x month x UTC hour), for work offline."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
@@ -25,13 +26,13 @@ class TypicalSource:
             )
         self.zone = zone
         self.name = f"typical profile {table['version']}"
-        self._means: list[list[float]] = table["zones"][zone]["mean_g_per_kwh"]
+        self._tables: dict[str, list[list[float]]] = table["zones"][zone]
 
     def current(self, at: datetime) -> IntensityValue:
         start = at.replace(minute=0, second=0, microsecond=0)
         return IntensityValue(
-            self.zone, start, start + HOUR, self._means[start.month - 1][start.hour],
-            "average", "estimated", self.name,
+            self.zone, start, start + HOUR, self._usual("mean", start), "average", "estimated",
+            self.name,
         )  # fmt: skip
 
     def history(self, start: datetime, end: datetime) -> list[IntensityValue]:
@@ -42,12 +43,18 @@ class TypicalSource:
         return values
 
     def forecast(self, at: datetime, hours: float) -> list[IntensityValue]:
+        """The same; the 80 % band runs from the 10th to the 90th percentile of that hour."""
         end = at + timedelta(hours=hours)
         values = []
         while at < end:
-            values.append(self.current(at))
-            at = values[-1].end
+            value = self.current(at)
+            low, high = self._usual("p10", value.start), self._usual("p90", value.start)
+            values.append(replace(value, low=low, high=high))
+            at = value.end
         return values
+
+    def _usual(self, statistic: str, start: datetime) -> float:
+        return self._tables[f"{statistic}_g_per_kwh"][start.month - 1][start.hour]
 
 
 @cache

@@ -44,6 +44,8 @@ def backtest(
 
     profile = WorkProfile(_levels(levels), resume_minutes / 60, idle_power)
     setting = Setting(work_hours, slack_hours, profile, contiguous)
+    if setting.window * profile.fastest < work_hours or not profile.has_full:
+        raise UsageError("the work does not fit, or --levels has no level of power 1 to run now at")
     series = _series(trace)
     grid = prepare(series.values, series.start, setting)
     chosen = releases(grid, setting, starts)

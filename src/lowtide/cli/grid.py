@@ -28,6 +28,8 @@ def intensity(
         "source": value.source,
         "kind": value.kind,
         "status": value.status,
+        "basis": value.basis,
+        "rung": value.rung,
     }
     text = (
         f"{value.zone}: {value.intensity_g_per_kwh:.0f} gCO2e/kWh at {iso(moment)} "
@@ -48,7 +50,7 @@ def forecast(
     """The carbon intensity to come, with 80 % bands; kept, to be scored later."""
     source, now = _grid(zone, trace, at, params)
     values = source.forecast(now, hours)
-    _keep(values, now)
+    _keep(values, now, at)
     content = {
         "zone": source.zone,
         "issued_at": iso(now),
@@ -88,15 +90,15 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """When to run: the hours that emit least and still meet the deadline."""
-    from lowtide.params import load_params
     from lowtide.planning.chart import plan_text
     from lowtide.planning.plan import plan_work
     from lowtide.planning.profile import WorkProfile
+    from lowtide.running.setting import schedule_params
 
-    schedule = load_params(params).schedule
     source, now = _grid(zone, trace, at, params)
+    schedule = schedule_params(params, PARAMS)
     values = source.forecast(now, deadline_hours)
-    _keep(values, now)
+    _keep(values, now, at)
     planned = plan_work(
         values,
         now=now,
@@ -110,10 +112,13 @@ def plan(
     show(content, as_json, plan_text(planned, values))
 
 
-def _keep(values: Any, now: datetime) -> None:
+def _keep(values: Any, now: datetime, at: str | None) -> None:
+    """Forecasts of the present are kept; one for an instant of a trace is no forecast made then."""
     from lowtide.carbon.forecast.issued import record
     from lowtide.errors import ArtifactError
 
+    if at is not None or abs(now - datetime.now(UTC)) > timedelta(minutes=5):
+        return
     try:
         record(values, now)
     except ArtifactError as error:  # the forecast itself is not at fault
@@ -127,14 +132,12 @@ def _band(value: Any) -> str:
 def _grid(zone: str | None, trace: str | None, at: str | None, params_file: Path) -> Any:
     """(source, instant) from the options, and from params.yaml where they are silent."""
     from lowtide.carbon.sources import open_source
-    from lowtide.params import load_params
+    from lowtide.running.setting import GridOptions, grid_params
 
-    carbon = load_params(params_file).carbon
-    changes: dict[str, Any] = {}
-    if zone is not None and zone != carbon.zone:
-        changes = {"zone": zone, "source": "auto", "trace": None, "replay_start": None}
-    if trace is not None:
-        changes |= {"trace": trace, "source": "trace", "replay_start": None}
-    carbon = carbon.model_copy(update=changes)
-    moment = instant(at) if at else carbon.replay_start or datetime.now(UTC)
+    moment = instant(at) if at else None
+    carbon = grid_params(params_file, PARAMS, GridOptions(zone, trace, moment, None))
+    if moment is None:
+        moment = carbon.replay_start or datetime.now(UTC)
+        if carbon.replay_start is not None:
+            print(f"lowtide: {params_file} replays: now is {iso(moment)}", file=sys.stderr)
     return open_source(carbon), moment

@@ -31,6 +31,16 @@ def stage(
 
 
 @app.command()
+def inputs(params: ParamsFile = PARAMS, as_json: Json = False) -> None:
+    """Fingerprint the images and one's own networks; dvc.yaml calls it before the stages."""
+    from lowtide.data.inputs import write_inputs
+    from lowtide.params import load_params
+
+    found = write_inputs(load_params(params))
+    show(found, as_json, "\n".join(f"{name}: {text}" for name, text in found.items()))
+
+
+@app.command()
 def judge(as_json: Json = False, params: ParamsFile = PARAMS) -> None:
     """The verdict from the reports on disk, under the budgets in params.yaml; 3 if refused."""
     from lowtide.evaluation.judge import from_reports

@@ -50,7 +50,7 @@ def meter(
     from lowtide.running.durations import parse_duration
     from lowtide.running.execute import meter_command
 
-    grace_s = parse_duration(grace, "--grace").total_seconds()
+    grace_s = parse_duration(grace, "--grace", bare="s").total_seconds()
     with _surroundings(params, zone, trace, at, replay_speed) as around:
         content = meter_command(words, around, grace_s=grace_s, quiet=as_json)
     _finish(content, as_json)
@@ -91,7 +91,7 @@ def exec_(
         restartable=restartable,
         keep=keep,
         anew=anew,
-        grace_s=parse_duration(grace, "--grace").total_seconds(),
+        grace_s=parse_duration(grace, "--grace", bare="s").total_seconds(),
         quiet=as_json,
     )
     with _surroundings(params, zone, trace, at, replay_speed) as around:

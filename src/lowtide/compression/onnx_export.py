@@ -57,8 +57,7 @@ def _torch_export(model: nn.Module, example: torch.Tensor, path: Path, opset: in
                 verbose=False,
             )
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(f"the model cannot be exported to ONNX: {first}") from error
+        raise ModelError(f"the model cannot be exported to ONNX: {first_line(error)}") from error
     finally:
         quiet.setLevel(level)
 
@@ -72,13 +71,21 @@ def _fold(source: Path, target: Path) -> None:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(target)
     options.log_severity_level = 3
-    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    try:
+        onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"ONNX Runtime refuses the exported graph: {first_line(error)}") from error
     try:
         model = onnx.shape_inference.infer_shapes(onnx.load(target), strict_mode=True)
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"the exported graph is not valid ONNX: {error}") from error
+        raise ModelError(f"the exported graph is not valid ONNX: {first_line(error)}") from error
     onnx.save(model, target)
+
+
+def first_line(error: Exception) -> str:
+    """Of its message; its type where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
@@ -20,6 +21,14 @@ from lowtide.params import DataParams
 Encoded = bytes | Path
 T = TypeVar("T")
 CHUNK = 256
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 GREY = {"1", "L", "I;16", "I", "LA"}
 
 
@@ -38,7 +47,7 @@ def decode_all(
     mode = "L" if modes <= GREY else "RGB"
 
     def decode(item: Encoded) -> np.ndarray | None:
-        return _decode(item, mode, params.image_size)
+        return decode_image(item, mode, params.image_size)
 
     decoded = _map(decode, encoded, "decoding images")
     bad = [name for name, image in zip(names, decoded, strict=True) if image is None]
@@ -77,18 +86,18 @@ def _mode(item: Encoded) -> str | None:
     try:
         with _open(item) as image:
             return image.mode
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
+    except UNREADABLE:
         return None
 
 
-def _decode(item: Encoded, mode: str, size: tuple[int, int] | None) -> np.ndarray | None:
-    """[H, W, C], or None if the bytes are no whole image."""
+def decode_image(item: Encoded, mode: str, size: tuple[int, int] | None) -> np.ndarray | None:
+    """uint8 [H, W, C], or None if the bytes are no whole image; 16-bit grey is divided by 256."""
     try:
         with _open(item) as image:
-            if mode == "L" and image.mode.startswith("I"):
+            if image.mode.startswith("I"):
                 image = image.point(lambda value: value / 256).convert("L")
             converted = image.convert(mode)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except UNREADABLE:
         return None
     if size is not None and converted.size != size[::-1]:
         converted = converted.resize(size[::-1], Image.Resampling.BILINEAR)

@@ -28,11 +28,13 @@ def load_imagefolder(params: DataParams) -> RawData:
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
-    found = sorted(
-        entry.name
-        for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".")
-    )
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be listed ({error.strerror}): expected {folder}/CLASS/*.png"
+        ) from None
+    found = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
     if not found:
         raise DataError(f"{folder} has no class folders: expected {folder}/CLASS/*.png")
     return tuple(found)

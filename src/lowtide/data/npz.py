@@ -1,5 +1,7 @@
 """Arrays in one .npz file: x_train, y_train and, if there are, x_test, y_test."""
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,13 +12,15 @@ from lowtide.data.sources import RawData, RawImages
 from lowtide.errors import DataError
 from lowtide.params import DataParams
 
+UNREADABLE = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+
 
 def load_npz(params: DataParams) -> RawData:
     assert params.path is not None
     try:
-        with np.load(params.path, allow_pickle=False) as file:
+        with params.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{params.path} cannot be read as .npz: {error}") from None
     train = _split(arrays, "train", params)
     test = _split(arrays, "test", params) if "x_test" in arrays else None
@@ -50,6 +54,10 @@ def _pixels(array: np.ndarray, path: Path, split: str) -> np.ndarray:
     if array.ndim != 4 or array.shape[1] not in (1, 3):
         raise DataError(
             f"{path}: x_{split} has shape {array.shape}: expected N images of 1 or 3 channels"
+        )
+    if not len(array) or array.dtype.kind not in "buif":
+        raise DataError(
+            f"{path}: x_{split} holds {len(array)} images of {array.dtype}: expected numbers"
         )
     if array.dtype == np.uint8:
         return array

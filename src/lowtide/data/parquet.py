@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lowtide.data.decode import decode_all
+from lowtide.data.decode import Encoded, decode_all
 from lowtide.data.sources import RawData, RawImages
 from lowtide.errors import DataError
 from lowtide.params import DataParams
@@ -37,10 +37,27 @@ def _load(path: Path, params: DataParams) -> tuple[RawImages, tuple[str, ...] | 
             f"{path} needs columns `img` or `image` and `label`; it has "
             f"{', '.join(table.column_names)}"
         )
-    encoded = [item["bytes"] or b"" for item in table[column].to_pylist()]
+    encoded = _encoded(table[column], path, column)
     names = [f"{path} row {row}" for row in range(len(encoded))]
     images = decode_all(encoded, names, _labels(table["label"], path), params)
     return images, _class_names(table.schema.metadata)
+
+
+def _encoded(column: Any, path: Path, name: str) -> list[Encoded]:
+    """The bytes of each image; none where a row has no image: an unreadable one."""
+    from pyarrow import types
+
+    kind = column.type
+    index = kind.get_field_index("bytes") if types.is_struct(kind) else -1
+    if index < 0 or not _is_bytes(kind.field(index).type):
+        raise DataError(f"{path}: `{name}` holds {kind}, expected struct<bytes: binary, ...>")
+    return [(item or {}).get("bytes") or b"" for item in column.to_pylist()]
+
+
+def _is_bytes(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
 def _labels(column: Any, path: Path) -> np.ndarray:

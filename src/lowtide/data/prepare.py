@@ -25,13 +25,14 @@ def prepare(params: DataParams, seed: int, out: Path) -> dict[str, Any]:
     Images are uint8 [N, C, H, W], labels int64 [N]. The folder appears whole or not at all.
 
     Raises:
-        DataError: labels out of range, one class only, classes too small to split, or what the
-            source found.
+        DataError: labels out of range, one class only, classes too small to split or absent from
+            the test set, or what the source found.
         ArtifactError: the disk is full or `out` cannot be written.
     """
     raw = load_raw(params)
     _validate(raw)
     splits = _split(raw, params, seed)
+    _check_complete(splits, raw.class_names)
     card = _card(raw, splits, params)
     try:
         _write(out, splits, card)
@@ -89,6 +90,17 @@ def _split(raw: RawData, params: DataParams, seed: int) -> dict[str, Split]:
     except ValueError as error:
         raise DataError(f"the images are too few to be split: {error}") from None
     return {"train": train, "val": val, "test": test}
+
+
+def _check_complete(splits: dict[str, Split], names: tuple[str, ...]) -> None:
+    """What is never shown cannot be learnt, and what is never asked cannot be judged."""
+    for split in ("train", "test"):
+        counts = np.bincount(splits[split][1], minlength=len(names))
+        if not counts.min():
+            raise DataError(
+                f"class {names[int(counts.argmin())]} has no {split} images: add some, or leave "
+                "the class out"
+            )
 
 
 def _card(raw: RawData, splits: dict[str, Split], params: DataParams) -> dict[str, Any]:

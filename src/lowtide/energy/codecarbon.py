@@ -5,6 +5,7 @@ from importlib import metadata
 from typing import Any, Self
 
 from lowtide.energy.sources import Provenance, Reading
+from lowtide.errors import MeterError
 
 KWH_IN_J = 3.6e6
 COUNTERS = ("rapl", "power gadget", "powermetrics", "pmic")
@@ -15,7 +16,8 @@ class CodeCarbonSource:
 
     def __init__(self, tracker: Any, latest: Any, version: str) -> None:
         self._tracker, self._latest, self._version = tracker, latest, version
-        hardware = " ".join(str(part) for part in tracker._hardware).lower()
+        parts = getattr(tracker, "_hardware", ())  # absent where its start has failed
+        hardware = " ".join(str(part) for part in parts).lower()
         self._measured = any(name in hardware for name in COUNTERS)
 
     @classmethod
@@ -49,8 +51,13 @@ class CodeCarbonSource:
         return cls(tracker, latest, metadata.version("codecarbon"))
 
     def read(self) -> list[Reading]:
+        self._latest.total = None  # `flush` keeps its failures to itself
         self._tracker.flush()
         total = self._latest.total
+        if total is None:
+            raise MeterError(
+                "CodeCarbon has measured nothing: run `codecarbon detect` to see what it can read"
+            )
         provenance: Provenance = "measured" if self._measured else "estimated"
         how = "counter" if self._measured else "TDP x load"
         name = f"codecarbon {self._version}"

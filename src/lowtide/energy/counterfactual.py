@@ -19,8 +19,8 @@ def run_now_emissions_g(
 ) -> float | None:
     """The energy of the same work, laid end to end from `start`, in realised intensity.
 
-    Parked intervals are left out: who runs at once does not wait. None where an intensity is
-    unknown, or nothing was metered.
+    Parked intervals are left out: who runs at once does not wait. None where an intensity or
+    the energy is unknown, or nothing was metered.
     """
     working = [interval for interval in intervals if not interval.parked]
     if not working:
@@ -28,6 +28,8 @@ def run_now_emissions_g(
     grams, at = 0.0, start
     span = (working[0].started_at, working[0].ended_at)
     for interval in working:
+        if interval.energy_j is None:
+            return None
         if (interval.started_at, interval.ended_at) != span:
             at += span[1] - span[0]
             span = (interval.started_at, interval.ended_at)

@@ -6,14 +6,17 @@ from dataclasses import astuple, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from lowtide.errors import ArtifactError
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Joules of one component between two instants of the clock; grams include the PUE."""
+    """Joules of one component between two instants of the clock; grams include the PUE.
+
+    `energy_j` is None where the component had been metered before and could not be read any more.
+    """
 
     run_id: str
     stage: str
@@ -21,7 +24,7 @@ class Interval:
     started_at: datetime
     ended_at: datetime
     duration_s: float  # of the wall; a replayed clock runs faster
-    energy_j: float
+    energy_j: float | None
     source: str
     provenance: str
     intensity_g_per_kwh: float | None
@@ -34,7 +37,7 @@ class Interval:
 
 @dataclass
 class ComponentTotal:
-    energy_kwh: float
+    energy_kwh: float | None
     source: str
     provenance: str
 
@@ -50,10 +53,12 @@ class Totals:
 
     @property
     def provenance(self) -> str:
+        if self.energy_kwh is None:
+            return "unknown"
         kinds = {part.provenance for part in self.components.values()}
         if len(kinds) > 1:
             return "mixed"
-        return kinds.pop() if kinds else "unknown"
+        return kinds.pop()
 
     @property
     def mean_intensity_g_per_kwh(self) -> float | None:
@@ -71,7 +76,7 @@ CREATE INDEX IF NOT EXISTS intervals_of_run ON intervals (run_id);
 
 
 class Ledger:
-    """Raises ArtifactError where the file cannot be opened or written."""
+    """Raises ArtifactError where the file cannot be opened, read or written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -106,10 +111,9 @@ class Ledger:
             raise self._failure(error) from None
 
     def intervals(self, run_id: str) -> list[Interval]:
-        cursor = self._connection.execute(
-            f"SELECT {', '.join(_COLUMNS)} FROM intervals WHERE run_id = ? ORDER BY id", (run_id,)
-        )
-        return [_interval(row) for row in cursor]
+        columns = ", ".join(_COLUMNS)
+        rows = self._query(f"SELECT {columns} FROM intervals WHERE run_id = ? ORDER BY id", run_id)
+        return [_interval(row) for row in rows]
 
     def totals(self, run_id: str) -> Totals:
         totals = Totals()
@@ -120,19 +124,23 @@ class Ledger:
 
     def last_instant(self, run_id: str) -> datetime | None:
         """Where the run's last interval ended."""
-        (last,) = self._connection.execute(
-            "SELECT max(ended_at) FROM intervals WHERE run_id = ?", (run_id,)
-        ).fetchone()
+        ((last,),) = self._query("SELECT max(ended_at) FROM intervals WHERE run_id = ?", run_id)
         return None if last is None else datetime.fromisoformat(last)
 
     def _duration_s(self, run_id: str) -> float:
         """Of the component that was metered longest: all are metered side by side."""
-        (longest,) = self._connection.execute(
+        ((longest,),) = self._query(
             "SELECT max(total) FROM (SELECT sum(duration_s) AS total FROM intervals"
             " WHERE run_id = ? GROUP BY component)",
-            (run_id,),
-        ).fetchone()
+            run_id,
+        )
         return float(longest or 0.0)
+
+    def _query(self, statement: str, run_id: str) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(statement, (run_id,)).fetchall()
+        except sqlite3.Error as error:
+            raise self._failure(error) from None
 
     def _failure(self, error: Exception) -> ArtifactError:
         return ArtifactError(
@@ -142,18 +150,20 @@ class Ledger:
 
 
 def add(totals: Totals, interval: Interval) -> None:
-    """Add one interval's energy and grams; once grams are unknown they stay so."""
-    energy_kwh = interval.energy_j / 3.6e6
-    first = not totals.components
-    totals.energy_kwh = (totals.energy_kwh or 0.0) + energy_kwh
-    if interval.emissions_g is None or (totals.emissions_g is None and not first):
-        totals.emissions_g = None
-    else:
-        totals.emissions_g = (totals.emissions_g or 0.0) + interval.emissions_g
+    """Add one interval's energy and grams; what is once unknown stays so."""
+    energy_kwh = None if interval.energy_j is None else interval.energy_j / 3.6e6
+    if not totals.components:
+        totals.energy_kwh = totals.emissions_g = 0.0
+    totals.energy_kwh = _sum(totals.energy_kwh, energy_kwh)
+    totals.emissions_g = _sum(totals.emissions_g, interval.emissions_g)
     part = totals.components.setdefault(
         interval.component, ComponentTotal(0.0, interval.source, interval.provenance)
     )
-    part.energy_kwh += energy_kwh
+    part.energy_kwh = _sum(part.energy_kwh, energy_kwh)
+
+
+def _sum(total: float | None, more: float | None) -> float | None:
+    return None if total is None or more is None else total + more
 
 
 def _row(interval: Interval) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import datetime
@@ -14,11 +14,16 @@ from lowtide.energy.ledger import Interval, Ledger, Totals, add
 from lowtide.energy.sources import EnergySource, Reading
 from lowtide.errors import ArtifactError, CarbonError, MeterError
 
+UNREADABLE = "unreadable"  # stands for the components of a source that never answered
 log = logging.getLogger(__name__)
 
 
 class Window:
-    """The metering of one run. Threads may call it; a resumed run counts on from the ledger."""
+    """The metering of one run. Threads may call it; a resumed run counts on from the ledger.
+
+    A component that was metered and is lost makes the run's energy unknown from there on: a sum
+    without it would only look smaller.
+    """
 
     def __init__(self, meter: "EnergyMeter", run_id: str, stage: str) -> None:
         self._meter, self._run_id, self._stage = meter, run_id, stage
@@ -26,6 +31,9 @@ class Window:
         self._totals = meter.ledger.totals(run_id)
         self._sources = list(meter.sources)
         self._last = {reading.component: reading for reading in self._read()}
+        self._lost = _of_other_kinds(self._totals.components, self._last)
+        if len(self._sources) < len(meter.sources):
+            self._lost.add(UNREADABLE)
         self._since, self._since_s = meter.clock.now(), time.monotonic()
         self._parked = False
         self._closed = threading.Event()
@@ -60,7 +68,13 @@ class Window:
         self._parked = False
 
     def _keep_sampling(self) -> None:
-        while not self._closed.wait(self._meter.interval_s):
+        """Where nobody else has sampled meanwhile: who samples often keeps intervals of its own."""
+        wait_s = self._meter.interval_s
+        while not self._closed.wait(wait_s):
+            wait_s = self._since_s + self._meter.interval_s - time.monotonic()
+            if wait_s > 0:
+                continue
+            wait_s = self._meter.interval_s
             try:
                 self.sample()
             except ArtifactError as error:  # the next sample takes over what this one could not
@@ -68,6 +82,7 @@ class Window:
 
     def _sample(self) -> None:
         readings = self._read()
+        self._lost |= self._last.keys() - {reading.component for reading in readings}
         now, now_s = self._meter.clock.now(), time.monotonic()
         rows = self._rows(readings, now, now_s - self._since_s)
         self._meter.ledger.append(rows)
@@ -78,33 +93,25 @@ class Window:
         self._since, self._since_s = now, now_s
 
     def _rows(self, readings: Sequence[Reading], now: datetime, elapsed_s: float) -> list[Interval]:
+        """One for each component, the lost ones included."""
         meter = self._meter
         intensity, origin = self._intensity(self._since)
-        rows = []
-        for reading in readings:
-            before = self._last.get(reading.component)
-            energy_j = max(reading.energy_j - (before.energy_j if before else 0.0), 0.0)
-            grams = None if intensity is None else energy_j / 3.6e6 * intensity * meter.pue
-            rows.append(
-                Interval(
-                    self._run_id,
-                    self._stage,
-                    reading.component,
-                    self._since,
-                    now,
-                    elapsed_s,
-                    energy_j,
-                    reading.source,
-                    reading.provenance,
-                    intensity,
-                    origin,
-                    meter.pue,
-                    grams,
-                    meter.clock.replay,
-                    self._parked,
-                )
-            )
-        return rows
+
+        def row(component: str, energy_j: float | None, source: str, provenance: str) -> Interval:
+            grams = None
+            if energy_j is not None and intensity is not None:
+                grams = energy_j / 3.6e6 * intensity * meter.pue
+            return Interval(
+                self._run_id, self._stage, component, self._since, now, elapsed_s, energy_j, source,
+                provenance, intensity, origin, meter.pue, grams, meter.clock.replay, self._parked,
+            )  # fmt: skip
+
+        rows = [row(r.component, self._used_j(r), r.source, r.provenance) for r in readings]
+        return rows + [row(name, None, "none any more", "unknown") for name in sorted(self._lost)]
+
+    def _used_j(self, reading: Reading) -> float:
+        before = self._last.get(reading.component)
+        return max(reading.energy_j - (before.energy_j if before else 0.0), 0.0)
 
     def _intensity(self, at: datetime) -> tuple[float | None, str | None]:
         try:
@@ -148,3 +155,13 @@ class EnergyMeter:
             yield window
         finally:
             window.close()
+
+
+def _of_other_kinds(earlier: Iterable[str], present: Iterable[str]) -> set[str]:
+    """Components of an earlier part of a run whose kind (cpu, ram, gpu) nothing reads now."""
+    kinds = {_kind(component) for component in present}
+    return {component for component in earlier if _kind(component) not in kinds}
+
+
+def _kind(component: str) -> str:
+    return component.rstrip("0123456789")

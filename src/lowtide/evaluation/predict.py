@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from lowtide.data.decode import decode_image
 from lowtide.energy.sources import EnergySource, open_sources
-from lowtide.errors import DataError, ModelError
+from lowtide.errors import DataError, MeterError, ModelError
 from lowtide.evaluation.runtime import OnnxModel
 
 MEASURE_S = 1.0
@@ -42,18 +42,13 @@ def predict_files(model_path: Path, paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def _load(path: Path, channels: int, size: tuple[int, int]) -> np.ndarray:
-    """uint8 [C, H, W], resized if it has another size."""
-    try:
-        with Image.open(path) as image:
-            converted = image.convert("L" if channels == 1 else "RGB")
-    except FileNotFoundError:
-        raise DataError(f"there is no image {path}") from None
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from None
-    if converted.size != size[::-1]:
-        converted = converted.resize(size[::-1], Image.Resampling.BILINEAR)
-    pixels = np.asarray(converted)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    """uint8 [C, H, W], decoded as for training, resized if it has another size."""
+    if not path.exists():
+        raise DataError(f"there is no image {path}")
+    pixels = decode_image(path, "L" if channels == 1 else "RGB", size)
+    if pixels is None:
+        raise DataError(f"{path} cannot be read as an image: mend it, or leave it out")
+    return pixels.transpose(2, 0, 1)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -63,6 +58,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _energy_per_inference(model: OnnxModel, image: np.ndarray) -> tuple[float | None, str]:
+    """Joules and their provenance; None where nothing here can tell."""
     sources = open_sources()
     try:
         if not sources:
@@ -74,6 +70,8 @@ def _energy_per_inference(model: OnnxModel, image: np.ndarray) -> tuple[float | 
             count += 1
         after, provenance = _joules(sources)
         return (after - before) / count, provenance
+    except MeterError:
+        return None, "unknown"
     finally:
         for source in sources:
             source.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lowtide.compression.onnx_export import INPUT
+from lowtide.compression.onnx_export import INPUT, first_line
 from lowtide.errors import ArtifactError
 
 
@@ -34,8 +34,9 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # noqa: BLE001 -- onnxruntime's share no other base class
-            first = str(error).splitlines()[0]
-            raise ArtifactError(f"{path} cannot be opened by ONNX Runtime: {first}") from None
+            raise ArtifactError(
+                f"{path} cannot be opened by ONNX Runtime: {first_line(error)}"
+            ) from None
         self.input_shape: list[int | str] = self._session.get_inputs()[0].shape
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.runtime = Runtime(

@@ -14,6 +14,7 @@ from lowtide.planning.greedy import least_grams
 from lowtide.planning.policies import (
     DoubleThreshold,
     Foresight,
+    Guarded,
     Outlooks,
     Replan,
     RunNow,
@@ -76,7 +77,7 @@ def run_job(grid: Grid, setting: Setting, start: int) -> dict[str, Outcome]:
     job = Job(start, setting.window, setting.work_hours)
     return {
         name: simulate(
-            _policy(name, grid, setting, job), job, grid.truth,
+            policy_for(name, grid, setting, job), job, grid.truth,
             WorkProfile((FULL,)) if name == "run-now" else setting.profile, 1.0,
         )
         for name in POLICIES
@@ -89,7 +90,7 @@ def bound(grid: Grid, setting: Setting, start: int) -> float:
     return least_grams(cost, setting.work_hours, WorkProfile((FULL,)), 1.0)
 
 
-def _policy(name: str, grid: Grid, setting: Setting, job: Job) -> Policy:
+def policy_for(name: str, grid: Grid, setting: Setting, job: Job) -> Policy:
     profile, pausing = setting.profile, not setting.contiguous
     match name:
         case "run-now":
@@ -107,7 +108,8 @@ def _policy(name: str, grid: Grid, setting: Setting, job: Job) -> Policy:
         case "naive-mean":
             return Replan(_naive(grid, (DAY, WEEK)), profile, 1.0, careful=False, pausing=pausing)
         case _:
-            return Replan(_trained(grid), profile, 1.0, careful=True, pausing=pausing)
+            plan = Replan(_trained(grid), profile, 1.0, careful=True, pausing=pausing)
+            return Guarded(plan, grid.known, job)
 
 
 def _naive(grid: Grid, periods: Sequence[int]) -> Outlooks:

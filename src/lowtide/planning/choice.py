@@ -5,7 +5,7 @@ from math import erf, sqrt
 
 import numpy as np
 
-from lowtide.planning.dynamic import Use, cheapest_slots
+from lowtide.planning.dynamic import State, Use, cheapest_slots
 from lowtide.planning.profile import WorkProfile
 
 CAUTION = 0.25  # how much of its growing uncertainty is added to what a later slot costs
@@ -38,7 +38,7 @@ def choose(
     profile: WorkProfile,
     slot_hours: float,
     *,
-    running: bool = False,
+    state: State = "fresh",
     deviated: bool = False,
     pausing: bool = True,
 ) -> Choice:
@@ -49,7 +49,7 @@ def choose(
     """
     careful = outlook.mean + CAUTION * np.maximum(outlook.spread - outlook.spread[:1], 0.0)
     cost = np.where(np.isfinite(careful), careful, outlook.mean) * slot_hours
-    uses = cheapest_slots(cost, work, profile, slot_hours, running=running, pausing=pausing)
+    uses = cheapest_slots(cost, work, profile, slot_hours, state=state, pausing=pausing)
     now = at_once(work, profile, slot_hours, len(cost))
     sure = chance(uses, now, outlook, profile, slot_hours)
     if uses and (uses[0].slot > 0 or uses[0].late) and not deviated and sure < SURE:

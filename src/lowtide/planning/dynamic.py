@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor, lcm
+from typing import Literal
 
 import numpy as np
 from scipy.ndimage import minimum_filter1d
 
 from lowtide.planning.profile import WorkProfile
 
-FRESH, PAUSED, RUNNING = 0, 1, 2  # states: not begun, paused, running
+State = Literal["fresh", "paused", "running"]
+FRESH, PAUSED, RUNNING = 0, 1, 2  # the states in tables
+INDEX: dict[State, int] = {"fresh": FRESH, "paused": PAUSED, "running": RUNNING}
 REST = 0  # the first action; action k runs at level k - 1
 FINEST = 60  # units of work in a slot, at most
 TILT = 1e-9  # what a slot costs more than the one before: of two equal plans the earlier is safer
@@ -49,13 +52,13 @@ def cheapest_slots(
     profile: WorkProfile,
     slot_hours: float,
     *,
-    running: bool = False,
+    state: State = "fresh",
     pausing: bool = True,
 ) -> tuple[Use, ...]:
     """The cheapest way to do `work` full-power hours in slots of `slot_hours`.
 
-    cost: [T], grams that one kW emits over each slot. `running`: the work is under way, so that a
-    rest at once is a pause like any other. `pausing=False` forbids rests once begun.
+    cost: [T], grams that one kW emits over each slot. `state`: work that is running pauses if it
+    rests, work that is paused has to resume. `pausing=False` forbids rests once begun.
 
     Raises:
         ValueError: the work does not fit into the slots.
@@ -64,12 +67,11 @@ def cheapest_slots(
     if pausing and len(profile.levels) == 1 and profile.resume_hours == profile.idle_power == 0:
         return _free_pauses(cost, slots / profile.levels[0].throughput)
     grid = _units(cost, slots, profile, slot_hours, pausing)
-    state = RUNNING if running else FRESH
     values, actions = _solve(grid)
-    if not np.isfinite(values[0, state, grid.need]):
+    if not np.isfinite(values[0, INDEX[state], grid.need]):
         raise ValueError(f"{work:.3g} h of work do not fit into {len(cost)} slots")
-    uses = _trace(grid, values, actions, state)
-    return _trimmed(uses, work, profile, slot_hours, running)
+    uses = _trace(grid, values, actions, INDEX[state])
+    return _trimmed(uses, work, profile, slot_hours, state)
 
 
 def _free_pauses(cost: np.ndarray, need: float) -> tuple[Use, ...]:
@@ -88,7 +90,7 @@ def _free_pauses(cost: np.ndarray, need: float) -> tuple[Use, ...]:
 
 
 def plan_cost(
-    cost: np.ndarray, uses: Sequence[Use], profile: WorkProfile, *, running: bool = False
+    cost: np.ndarray, uses: Sequence[Use], profile: WorkProfile, *, state: State = "fresh"
 ) -> float:
     """Grams per kW of full power: what the used shares draw, and parking between them."""
     if not uses:
@@ -98,8 +100,8 @@ def plan_cost(
     for use in uses:
         grams += float(cost[use.slot]) * profile.levels[use.level].power * use.share
         idle[use.slot] -= use.share
-    begun, last = (0 if running else uses[0].slot), uses[-1]
-    if not running and uses[0].late:
+    begun, last = (uses[0].slot if state == "fresh" else 0), uses[-1]
+    if state == "fresh" and uses[0].late:
         idle[begun] = 0.0  # not begun yet
     if not last.late:
         idle[last.slot] = 0.0  # done already
@@ -217,21 +219,22 @@ def _done(grid: _Grid, slot: int, state: int, left: int, level: int, after: np.n
     return int(units[costs.argmin()])
 
 
-def num_resumes(uses: Sequence[Use], *, running: bool = False) -> int:
+def num_resumes(uses: Sequence[Use], *, state: State = "fresh") -> int:
     """How often the work starts again after a rest."""
-    at_once = running and bool(uses) and (uses[0].slot > 0 or uses[0].late)
+    rested = bool(uses) and (uses[0].slot > 0 or uses[0].late)
+    at_first = state == "paused" or (state == "running" and rested)
     rests = sum(b.slot > a.slot + 1 or b.late for a, b in pairwise(uses))
-    return rests + at_once
+    return rests + (at_first and bool(uses))
 
 
 def _trimmed(
-    uses: list[Use], work: float, profile: WorkProfile, slot_hours: float, running: bool
+    uses: list[Use], work: float, profile: WorkProfile, slot_hours: float, state: State
 ) -> tuple[Use, ...]:
     """Without the part of the last slot that only rounding to whole units has added."""
     if not uses:
         return ()
     done = sum(profile.levels[use.level].throughput * use.share for use in uses) * slot_hours
-    surplus = done - work - profile.resume_hours * num_resumes(uses, running=running)
+    surplus = done - work - profile.resume_hours * num_resumes(uses, state=state)
     last = uses[-1]
     spare = surplus / (profile.levels[last.level].throughput * slot_hours)
     return (*uses[:-1], replace(last, share=max(last.share - max(spare, 0.0), 0.0)))

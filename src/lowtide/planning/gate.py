@@ -21,7 +21,8 @@ def plan_start(
     A deadline that has become too close (a late start, slower work) is moved to the earliest
     possible finish: the work then runs at once.
     """
-    due = max(deadline, now + timedelta(hours=work_hours))
+    profile = WorkProfile.of(schedule.all_or_nothing())
+    due = max(deadline, now + timedelta(hours=work_hours / profile.fastest))
     hours = (due - now) / timedelta(hours=1)
     forecast = source.forecast(now, hours)
     plan = plan_work(
@@ -30,7 +31,7 @@ def plan_start(
         work_hours=work_hours,
         deadline=due,
         slot_minutes=schedule.slot_minutes,
-        profile=WorkProfile.of(schedule),
+        profile=profile,
     )
     return plan, forecast
 

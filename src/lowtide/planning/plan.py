@@ -12,10 +12,11 @@ import numpy as np
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import DeadlineError
 from lowtide.planning.choice import BAND_WIDTH, Outlook, choose
-from lowtide.planning.dynamic import Use, plan_cost
+from lowtide.planning.dynamic import State, Use, plan_cost
 from lowtide.planning.profile import Slot, WorkProfile
 
 HOUR = timedelta(hours=1)
+UNKNOWN = 10.0  # how much dirtier than the dirtiest forecast an unknown slot counts
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,13 @@ def plan_work(
     slot_minutes: int,
     profile: WorkProfile = WorkProfile(),  # noqa: B008 -- frozen
     contiguous: bool = False,
-    running: bool = False,
+    state: State = "fresh",
     deviated: bool = False,
 ) -> Plan:
     """Choose the slots, counted from `now`, and their levels, so that least is emitted.
 
-    If the work is `running` already, a wait before the first slot is a pause; `deviated`: it has
-    waited or paused before (see `choose`). Slots beyond the forecast are not used; where the
+    `state`: running work that waits pauses, paused work has to resume; `deviated`: it has waited
+    or paused before (see `choose`). Slots beyond the forecast are not used; where the
     forecast does not hold the work, it runs now.
 
     Raises:
@@ -112,7 +113,7 @@ def plan_work(
     try:
         choice = choose(
             outlook, work_hours, profile, slot_hours,
-            running=running, deviated=deviated, pausing=not contiguous,
+            state=state, deviated=deviated, pausing=not contiguous,
         )  # fmt: skip
     except ValueError:  # only the part of a slot before the deadline would still hold it
         return replace(baseline, reason="runs now: the deadline is near")
@@ -124,9 +125,7 @@ def plan_work(
     plan = replace(
         baseline,
         slots=_slots(choice.uses, profile, now, slot_hours),
-        emissions_g_per_kw=plan_cost(
-            outlook.mean * slot_hours, choice.uses, profile, running=running
-        ),
+        emissions_g_per_kw=plan_cost(outlook.mean * slot_hours, choice.uses, profile, state=state),
         sure=sure,
     )
     return _explained(plan, baseline)
@@ -135,31 +134,39 @@ def plan_work(
 def _outlook(
     forecast: Sequence[IntensityValue], now: datetime, num_slots: int, slot_hours: float
 ) -> Outlook:
-    """By slots; the spread is half the band in standard deviations, NaN without bands."""
-    half = [
-        nan if value.low is None or value.high is None else value.high - value.intensity_g_per_kwh
-        for value in forecast
-    ]
-    levels = [value.intensity_g_per_kwh for value in forecast]
-    return Outlook(
-        slot_means(forecast, levels, now, num_slots, slot_hours),
-        slot_means(forecast, half, now, num_slots, slot_hours) / BAND_WIDTH,
-    )
+    """By slots; the spread is half the band in standard deviations, NaN without bands.
+
+    A slot of which the forecast covers less than half counts as dirtier than all others.
+    """
+    half = np.array(
+        [nan if v.low is None or v.high is None else v.high - v.intensity_g_per_kwh
+         for v in forecast]
+    )  # fmt: skip
+    levels = np.array([value.intensity_g_per_kwh for value in forecast])
+    mean = slot_means(forecast, levels, now, num_slots, slot_hours)
+    unknown = np.isnan(mean)
+    mean[unknown] = UNKNOWN * levels.max()
+    return Outlook(mean, slot_means(forecast, half, now, num_slots, slot_hours) / BAND_WIDTH)
 
 
 def slot_means(
     forecast: Sequence[IntensityValue],
-    values: Sequence[float],
+    values: np.ndarray,
     now: datetime,
     num_slots: int,
     slot_hours: float,
 ) -> np.ndarray:
-    """Mean of `values`, one per interval of the forecast, over each slot: exact for steps."""
-    edges = np.array([(value.start - now) / HOUR for value in forecast])
-    edges = np.append(edges, (forecast[-1].end - now) / HOUR)
-    integral = np.append(0.0, np.cumsum(np.array(values) * np.diff(edges)))
+    """Mean over each slot of `values`, one per interval of the forecast and NaN where unknown:
+    exact for steps; NaN where less than half of a slot is known."""
     ticks = np.arange(num_slots + 1) * slot_hours
-    means: np.ndarray = np.diff(np.interp(ticks, edges, integral)) / slot_hours
+    starts = np.array([(value.start - now) / HOUR for value in forecast])
+    ends = np.array([(value.end - now) / HOUR for value in forecast])
+    overlap = np.minimum(ends, ticks[1:, None]) - np.maximum(starts, ticks[:-1, None])
+    overlap = np.where(np.isfinite(values), np.maximum(overlap, 0.0), 0.0)
+    covered = overlap.sum(axis=1)
+    known = covered >= slot_hours / 2
+    means = np.full(num_slots, np.nan)
+    means[known] = (overlap @ np.nan_to_num(values))[known] / covered[known]
     return means
 
 

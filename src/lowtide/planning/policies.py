@@ -7,6 +7,7 @@ import numpy as np
 
 from lowtide.planning.choice import Outlook, choose
 from lowtide.planning.dynamic import Use, cheapest_slots
+from lowtide.planning.guard import Guard
 from lowtide.planning.online import Thresholds, accepts, double_thresholds
 from lowtide.planning.profile import WorkProfile
 from lowtide.planning.simulate import Job, View
@@ -72,12 +73,39 @@ class Replan:
         try:
             choice = choose(
                 outlook, view.work * self.slot_hours, self.profile, self.slot_hours,
-                running=view.running, deviated=view.deviated, pausing=self.pausing,
+                state=view.state, deviated=view.deviated, pausing=self.pausing,
             )  # fmt: skip
         except ValueError:
             return at_full(view, self.profile)
         uses = choice.uses
         return uses[0] if uses and uses[0].slot == 0 else None
+
+
+@dataclass
+class Guarded:
+    """A planning policy with the floor under it (see `guard`)."""
+
+    plan: Replan
+    known: np.ndarray
+    job: Job
+    _guard: Guard = field(init=False)
+    _last: Use | None = None
+
+    def __post_init__(self) -> None:
+        profile, slot_hours = self.plan.profile, self.plan.slot_hours
+        self._guard = Guard(_thresholds(self.known, self.job, profile, slot_hours))
+
+    def use(self, view: View) -> Use | None:
+        if self._last is not None:
+            level = self.plan.profile.levels[self._last.level]
+            self._guard.worked(self._last.share, level, float(self.known[view.at - 1]))
+        if self._guard.broken and self.plan.pausing:
+            price = float(self.known[view.at - 1])
+            accepted = self._guard.accepts(price, running=view.running)
+            self._last = at_full(view, self.plan.profile) if accepted else None
+        else:
+            self._last = self.plan.use(view)
+        return self._last
 
 
 @dataclass(frozen=True)
@@ -104,19 +132,22 @@ class DoubleThreshold:
     job: Job
     profile: WorkProfile
     slot_hours: float
-    _thresholds: Thresholds = field(init=False)
+    _limits: Thresholds = field(init=False)
 
     def __post_init__(self) -> None:
-        seen = self.known[max(self.job.start - round(SEEN_HOURS / self.slot_hours), 0) :][
-            : round(SEEN_HOURS / self.slot_hours)
-        ]
-        high = float(seen.max())
-        lost = self.profile.resume_hours / self.slot_hours
-        units = max(int(np.ceil(self.job.work)), 1)
-        self._thresholds = double_thresholds(units, float(seen.min()), high, lost * high / 2)
+        self._limits = _thresholds(self.known, self.job, self.profile, self.slot_hours)
 
     def use(self, view: View) -> Use | None:
         done = int(self.job.work - view.work + 1e-9)
         price = float(self.known[view.at - 1])
-        accepted = accepts(self._thresholds, done, price, running=view.running)
+        accepted = accepts(self._limits, done, price, running=view.running)
         return at_full(view, self.profile) if accepted else None
+
+
+def _thresholds(known: np.ndarray, job: Job, profile: WorkProfile, slot_hours: float) -> Thresholds:
+    """From the range of two weeks before the release."""
+    seen = known[max(job.start - round(SEEN_HOURS / slot_hours), 0) : job.start]
+    high = float(seen.max())
+    units = max(int(np.ceil(job.work)), 1)
+    lost = profile.resume_hours / slot_hours
+    return double_thresholds(units, float(seen.min()), high, lost * high / 2)

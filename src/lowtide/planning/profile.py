@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+from lowtide.errors import UsageError
 from lowtide.params import ScheduleParams
 
 
@@ -57,12 +58,21 @@ class WorkProfile:
             for level, done in zip(schedule.levels, throughput, strict=True)
             if level > 0 and done > 0 and (max_level is None or level <= max_level + 1e-9)
         )
-        return cls(levels or (FULL,), schedule.resume_minutes / 60, schedule.idle_power)
+        if not levels:
+            lowest = min(level for level in schedule.levels if level > 0)
+            raise UsageError(
+                f"no level up to {max_level}: the lowest of schedule.levels is {lowest}"
+            )
+        return cls(levels, schedule.resume_minutes / 60, schedule.idle_power)
 
     @property
     def fastest(self) -> float:
         """The highest throughput: it decides the latest safe start."""
         return max(level.throughput for level in self.levels)
+
+    @property
+    def has_full(self) -> bool:
+        return any(level.power == level.throughput == 1.0 for level in self.levels)
 
     @property
     def full(self) -> Level:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lowtide.planning.dynamic import Use
+from lowtide.planning.dynamic import State, Use
 from lowtide.planning.profile import WorkProfile
 
 DONE = 1e-9  # work left, in slots, below which the job is done
@@ -30,6 +30,12 @@ class View:
     begun: bool
     running: bool
     deviated: bool  # it has waited or paused before
+
+    @property
+    def state(self) -> State:
+        if self.running:
+            return "running"
+        return "paused" if self.begun else "fresh"
 
 
 class Policy(Protocol):

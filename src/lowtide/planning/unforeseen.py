@@ -1,37 +1,39 @@
-"""The double-threshold policy on a live source, for when no forecast can be had."""
+"""The double-threshold policy on a live source: for when there is no forecast, or a bad one."""
 
 from datetime import datetime, timedelta
 from math import ceil
 
 from lowtide.carbon.signal import IntensitySource
 from lowtide.errors import CarbonError
-from lowtide.planning.online import accepts, double_thresholds
+from lowtide.planning.guard import Guard
+from lowtide.planning.online import double_thresholds
 from lowtide.planning.profile import WorkProfile
 
+HOUR = timedelta(hours=1)
 SEEN = timedelta(days=14)  # over which the lowest and the highest price are taken
 
 
-def accepts_now(
-    source: IntensitySource,
-    now: datetime,
-    slots: float,
-    profile: WorkProfile,
-    slot: timedelta,
-    *,
-    running: bool,
-) -> bool | None:
-    """Whether the next of `slots` slots of work is done at the present intensity.
-
-    None where the present intensity, or the range it moves in, is unknown.
-    """
+def price_at(source: IntensitySource, instant: datetime) -> float | None:
+    """g/kWh; None where it is unknown, or known from a fallback of another kind of signal only."""
     try:
-        price = source.current(now).intensity_g_per_kwh
-        seen = [value.intensity_g_per_kwh for value in source.history(now - SEEN, now)]
+        value = source.current(instant)
     except CarbonError:
         return None
+    return None if value.rung in ("annual", "constant") else value.intensity_g_per_kwh
+
+
+def guard_for(
+    source: IntensitySource, now: datetime, work_hours: float, profile: WorkProfile, slot: timedelta
+) -> Guard | None:
+    """Thresholds for the whole work from the prices of two weeks; None where none is known."""
+    try:
+        seen = [value.intensity_g_per_kwh for value in source.history(now - SEEN, now)]
+    except CarbonError:
+        seen = []
+    price = price_at(source, now)
+    seen += [] if price is None else [price]
     if not seen:
         return None
-    low, high = min(*seen, price), max(*seen, price)
-    lost = profile.resume_hours / (slot / timedelta(hours=1))  # slots of work, paid once a resume
-    thresholds = double_thresholds(max(ceil(slots), 1), low, high, lost * high / 2)
-    return accepts(thresholds, 0, price, running=running)
+    lost = profile.resume_hours / (slot / HOUR)  # slots of work, paid once a resume
+    units = max(ceil(work_hours / (slot / HOUR)), 1)
+    return Guard(double_thresholds(units, min(seen), max(seen), lost * max(seen) / 2))

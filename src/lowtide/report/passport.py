@@ -7,12 +7,23 @@ from lowtide import artifacts
 from lowtide.artifacts import write_json, write_text
 from lowtide.errors import ArtifactError
 from lowtide.params import Params
-from lowtide.pipeline import TRAINING, objective, pipeline_metrics, read_reports, total
+from lowtide.pipeline import (
+    TRAINING,
+    Reports,
+    objective,
+    pipeline_metrics,
+    read_reports,
+    total,
+    training_provenance,
+)
 from lowtide.report.plots import candidates_plot, curves_plot, stages_plot
 from lowtide.report.text import number
 
 HTML = artifacts.REPORTS / "passport.html"
 JSON = artifacts.REPORTS / "passport.json"
+FIGURES = ("energy_kwh", "emissions_g", "run_now_emissions_g", "duration_s", "components")
+OF_A_STAGE = ("energy", "intensity", "clock", "finished_at")  # of its provenance
+OF_A_HOST = ("host", "cpu_count", "machine", "python", "commit", "versions")
 
 
 def write_passport(params: Params) -> dict[str, Any]:
@@ -45,15 +56,29 @@ def passport(reports: dict[str, dict[str, Any]], params: Params) -> dict[str, An
         "candidates": evaluation["candidates"],
         "stages": {
             stage: {
-                key: report[key]
-                for key in ("energy_kwh", "emissions_g", "run_now_emissions_g", "duration_s")
+                **{key: report[key] for key in FIGURES},
+                "provenance": {key: report["provenance"][key] for key in OF_A_STAGE},
             }
             for stage, report in reports.items()
         },
         "num_pauses": sum(reports[stage].get("num_pauses", 0) for stage in TRAINING),
         "data": reports["prepare"]["data"],
-        "provenance": reports["train"]["provenance"],
+        "provenance": {**reports["train"]["provenance"], **training_provenance(reports)},
+        "origins": origins(reports),
     }
+
+
+def origins(reports: Reports) -> list[dict[str, Any]]:
+    """Where stages were made: one entry for each host, commit and set of versions."""
+    found: list[dict[str, Any]] = []
+    for stage, report in reports.items():
+        origin = {key: report["provenance"][key] for key in OF_A_HOST}
+        known = next((o for o in found if all(o[key] == origin[key] for key in OF_A_HOST)), None)
+        if known is None:
+            found.append(origin | {"stages": [stage]})
+        else:
+            known["stages"].append(stage)
+    return found
 
 
 def _render(content: dict[str, Any], reports: dict[str, dict[str, Any]]) -> str:

@@ -31,7 +31,8 @@ def verdict_text(verdict: Mapping[str, Any]) -> str:
         mark = "ok  " if reason["passed"] else "FAIL"
         value = "unknown" if reason["value"] is None else f"{reason['value']:.4g}"
         detail = f"  ({reason['detail']})" if reason["detail"] else ""
-        lines.append(f"  {mark} {reason['check']}: {value}, limit {reason['limit']:.4g}{detail}")
+        limit = "" if reason["limit"] is None else f", limit {reason['limit']:.4g}"
+        lines.append(f"  {mark} {reason['check']}: {value}{limit}{detail}")
     return "\n".join(lines)
 
 

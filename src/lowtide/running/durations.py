@@ -1,4 +1,4 @@
-"""Durations as people write them: 24h, 1h30m, 90m, 45s; a bare number is hours."""
+"""Durations as people write them: 24h, 1h30m, 90m, 45s."""
 
 import re
 from datetime import timedelta
@@ -11,11 +11,13 @@ _PARTS = re.compile("".join(f"(?:(?P<{unit}>{_NUMBER}){unit[0]})?" for unit in _
 LONGEST = timedelta(days=366)
 
 
-def parse_duration(text: str, option: str) -> timedelta:
-    """Raises UsageError, naming the option, where the text is no duration of up to a year."""
+def parse_duration(text: str, option: str, bare: str = "h") -> timedelta:
+    """A bare number is in the unit `bare`.
+
+    Raises UsageError, naming the option, where the text is no duration of up to a year."""
     spoken = text.strip().lower()
     if re.fullmatch(_NUMBER, spoken):
-        spoken += "h"
+        spoken += bare
     found = _PARTS.fullmatch(spoken)
     parts = {unit: float(part or 0) for unit, part in found.groupdict().items()} if found else {}
     if sum(parts.values()) > LONGEST.total_seconds():

@@ -14,12 +14,12 @@ from lowtide.params import CarbonParams, ScheduleParams, load_params
 PACKAGED_ZONE = "US-CISO"
 # What belongs to the zone of the params file, and not to another.
 OF_THE_ZONE = ("trace", "replay_start", "base_url", "second_source", "constant_g_per_kwh")
-ALL_OR_NOTHING = {"levels": (0.0, 1.0), "throughput": None}  # a command knows no other levels
 # What a command needs to know that is run where no params.yaml is.
 OUTSIDE_CARBON = {"source": "auto", "replay_speed": 1.0, "pue": 1.0}
 OUTSIDE_SCHEDULE = {
     "deadline_hours": 0.0,
-    **ALL_OR_NOTHING,
+    "levels": (0.0, 1.0),
+    "throughput": None,
     "slot_minutes": 30,
     "resume_minutes": 5.0,
     "idle_power": 0.1,
@@ -62,14 +62,10 @@ def open_setting(params_file: Path, default: Path, options: GridOptions) -> Sett
         UsageError: no grid is named anywhere, or a named trace does not cover the present.
         ParamsError: the params file is broken, or is not there though it was named.
     """
-    if params_file.exists() or params_file != default:
-        params = load_params(params_file)
-        carbon, schedule = params.carbon, params.schedule
-    else:
-        carbon, schedule = _outside(options, params_file)
-    carbon = carbon.model_copy(update=_changes(options, carbon))
+    carbon = grid_params(params_file, default, options)
+    schedule = schedule_params(params_file, default)
     source = open_source(carbon)
-    schedule = schedule.model_copy(update=ALL_OR_NOTHING)
+    schedule = schedule.all_or_nothing()  # a command knows no other levels
     setting = Setting(source, SystemClock(), schedule, carbon.pue)
     if carbon.replay_start is not None:
         start, speed = carbon.replay_start, carbon.replay_speed
@@ -79,7 +75,25 @@ def open_setting(params_file: Path, default: Path, options: GridOptions) -> Sett
     return setting
 
 
-def _outside(options: GridOptions, params_file: Path) -> tuple[CarbonParams, ScheduleParams]:
+def grid_params(params_file: Path, default: Path, options: GridOptions) -> CarbonParams:
+    """The carbon section that holds: the file's, where there is one, changed by the options.
+
+    What belongs to the file's zone (host, token's target, constant) is not taken to another zone.
+    """
+    if params_file.exists() or params_file != default:
+        carbon = load_params(params_file).carbon
+    else:
+        carbon = _outside(options, params_file)
+    return carbon.model_copy(update=_changes(options, carbon))
+
+
+def schedule_params(params_file: Path, default: Path) -> ScheduleParams:
+    if params_file.exists() or params_file != default:
+        return load_params(params_file).schedule
+    return ScheduleParams.model_validate(OUTSIDE_SCHEDULE)
+
+
+def _outside(options: GridOptions, params_file: Path) -> CarbonParams:
     zone = options.zone or (PACKAGED_ZONE if options.trace == PACKAGED else options.trace)
     if zone is None:
         raise UsageError(
@@ -87,8 +101,7 @@ def _outside(options: GridOptions, params_file: Path) -> tuple[CarbonParams, Sch
             "--zone GB, or --trace FILE --at T"
         )
     empty: dict[str, Any] = dict.fromkeys(CarbonParams.model_fields)
-    carbon = CarbonParams.model_validate({**empty, **OUTSIDE_CARBON, "zone": zone})
-    return carbon, ScheduleParams.model_validate(OUTSIDE_SCHEDULE)
+    return CarbonParams.model_validate({**empty, **OUTSIDE_CARBON, "zone": zone})
 
 
 def _changes(options: GridOptions, carbon: CarbonParams) -> dict[str, Any]:

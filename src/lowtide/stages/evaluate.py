@@ -1,5 +1,7 @@
 """Every exported candidate on the test set, in the runtime that will serve it."""
 
+import csv
+import io
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -96,10 +98,11 @@ def _agreement(name: str, predicted: np.ndarray, test: ImageArrays) -> float:
 
 def _write_predictions(predicted: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> None:
     """actual,predicted for `dvc plots` as a confusion matrix."""
-    rows = [f"{names[a]},{names[p]}" for a, p in zip(labels, predicted, strict=True)]
-    artifacts.write_text(
-        artifacts.REPORTS / "predictions.csv", "\n".join(["actual,predicted", *rows]) + "\n"
-    )
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("actual", "predicted"))
+    writer.writerows((names[a], names[p]) for a, p in zip(labels, predicted, strict=True))
+    artifacts.write_text(artifacts.REPORTS / "predictions.csv", text.getvalue())
 
 
 def _write_comparison(candidates: dict[str, dict[str, Any]]) -> None:

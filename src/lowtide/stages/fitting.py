@@ -106,7 +106,8 @@ def _pacer(params: Params, context: StageContext, later_work: float) -> Pacer:
         if decision.plan is None:
             return
         path = artifacts.STATE / f"plan-{context.stage}.svg"
-        path.write_bytes(plan_figure(decision.plan, decision.plan.forecast))
+        with artifacts.atomic(path) as temporary:
+            temporary.write_bytes(plan_figure(decision.plan, decision.plan.forecast))
         context.run.log_artifact(path, "plan")
 
     return Pacer(

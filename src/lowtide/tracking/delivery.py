@@ -4,6 +4,7 @@ A server that is slow, locked or gone costs training nothing; what could not be 
 and is sent by the next process that delivers here. A flow delivers for the stages it starts.
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lowtide.errors import LowtideError
 from lowtide.tracking.journal import AWAY, all_journals
-from lowtide.tracking.sender import Sender, SendingError
+from lowtide.tracking.sender import Sender, redact
 
 EVERY_S = 0.5
 AFTER_FAILURE_S = 4.0
@@ -40,6 +42,7 @@ def tracking_uri() -> str:
 class Delivery:
     def __init__(self, folder: Path, uri: str) -> None:
         self._folder = folder
+        self._uri = uri
         self._sender = Sender(uri, folder)
         self._stop = threading.Event()
         self._reason: str | None = None
@@ -67,11 +70,15 @@ class Delivery:
                 self._sender.send_all()
                 self._reason = None
                 self._away.unlink(missing_ok=True)
-            except SendingError as error:
-                self._reason = str(error)
-                self._away.write_text(self._reason)
+            except (LowtideError, OSError, ValueError) as error:  # a full disk, a broken line
+                self._note_failure(error)
                 if not last_round:
                     self._stop.wait(AFTER_FAILURE_S)
+
+    def _note_failure(self, error: Exception) -> None:
+        self._reason = redact(error, self._uri)
+        with contextlib.suppress(OSError):
+            self._away.write_text(self._reason)
 
 
 @contextmanager

@@ -75,9 +75,13 @@ class Journal:
             return list(_whole_lines(file.read(), start))
 
     def sent(self) -> Sent:
+        """How far sending has come; a note that cannot be read counts as none: sent again."""
         if not self._sent.exists():
             return Sent()
-        return Sent(**json.loads(self._sent.read_text(encoding="utf-8")))
+        try:
+            return Sent(**json.loads(self._sent.read_text(encoding="utf-8")))
+        except (TypeError, ValueError):
+            return Sent()
 
     def mark_sent(self, sent: Sent) -> None:
         write_json(self._sent, asdict(sent))

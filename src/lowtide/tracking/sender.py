@@ -37,7 +37,7 @@ def limit_retries() -> None:
 
 class Sender:
     def __init__(self, uri: str, folder: Path) -> None:
-        self._uri, self._store, self._folder = uri, _safe(uri), folder
+        self._uri, self._store, self._folder = uri, without_password(uri), folder
         self._client: Any = None
         with contextlib.suppress(ImportError):
             import mlflow.tracking.client  # noqa: F401
@@ -199,7 +199,7 @@ def _batch(entries: list[Entry]) -> list[Entry]:
     return batch
 
 
-def _safe(uri: str) -> str:
+def without_password(uri: str) -> str:
     """The address without user and password."""
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -13,7 +13,6 @@ from lowtide.clock import Clock
 from lowtide.errors import CarbonError
 from lowtide.params import ScheduleParams
 from lowtide.planning.horizon import Decision, Horizon
-from lowtide.planning.plan import Plan
 
 MEASURED_STEPS = 8  # after these the time of a step is known well enough to plan with
 DEFERRED_EXIT_CODE = 75  # EX_TEMPFAIL: come back later
@@ -55,7 +54,6 @@ class Pacer:
     later_work: float
     on_pause: Callable[[Pause, Decision], None]
     pauses: list[Pause] = field(default_factory=list)
-    plans: list[Plan] = field(default_factory=list)
     _measured: int = 0
     _step_started: datetime | None = None
     _step_hours: float = 0.0
@@ -67,7 +65,7 @@ class Pacer:
         if 0.0 in self.schedule.levels and self._measured >= MEASURED_STEPS:
             now = self.clock.now()
             if self._look_at is None or now >= self._look_at:
-                self._follow_plan(now, (num_steps - step) * self._step_hours)
+                self._follow_plan(now, step, num_steps)
         self._step_started = self.clock.now()
 
     def after_step(self, step: int, num_steps: int, loss: float) -> None:
@@ -81,33 +79,45 @@ class Pacer:
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         pass
 
-    def _follow_plan(self, now: datetime, work_hours: float) -> None:
+    def _follow_plan(self, now: datetime, step: int, num_steps: int) -> None:
+        work_hours = (num_steps - step) * self._step_hours
         if self._horizon is None:  # the work of later stages is kept free before the deadline
-            later = timedelta(hours=work_hours * self.later_work)
+            later = timedelta(hours=num_steps * self._step_hours * self.later_work)
             jitter = None if self.clock.replay else Random()
-            self._horizon = Horizon(self.source, self.schedule, self.deadline - later, jitter)
+            self._horizon = Horizon(
+                self.source, self.schedule.all_or_nothing(), self.deadline - later, jitter
+            )
         decision = self._horizon.decide(now, work_hours, running=True)
-        self._look_at = decision.until
         if decision.plan is None and decision.reason != self._said:
             self._said = decision.reason
             print(f"lowtide: training {decision.reason}", file=sys.stderr)
-        if decision.level > 0:
-            return
-        if decision.plan is not None:
-            self.plans.append(decision.plan)
-        self._wait(now, decision)
+        if decision.level == 0:
+            decision = self._wait(now, decision, work_hours)
+        self._look_at = decision.until
 
-    def _wait(self, now: datetime, decision: Decision) -> None:
-        until = decision.until
-        pause = Pause(now, until, self._intensity(now))
-        self.pauses.append(pause)
-        self.on_pause(pause, decision)
-        longest = timedelta(minutes=self.schedule.max_in_process_pause_minutes)
-        if until - now > longest and os.environ.get(MAY_DEFER) == "1":
-            raise Deferred(until)
+    def _wait(self, now: datetime, decision: Decision, work_hours: float) -> Decision:
+        """Wait until a decision to run, asking again as often as the horizon wants to be asked."""
+        assert self._horizon is not None
+        self._defer_if_long(now, decision)
+        intensity, first = self._intensity(now), decision
         self.window.park()
-        self.clock.sleep_until(until)
+        while decision.level == 0:
+            self.clock.sleep_until(decision.until)
+            decision = self._horizon.decide(self.clock.now(), work_hours, running=False)
         self.window.resume()
+        pause = Pause(now, self.clock.now(), intensity)
+        self.pauses.append(pause)
+        self.on_pause(pause, first)
+        return decision
+
+    def _defer_if_long(self, now: datetime, decision: Decision) -> None:
+        resumes_at = decision.resumes_at or decision.until
+        longest = timedelta(minutes=self.schedule.max_in_process_pause_minutes)
+        if resumes_at - now > longest and os.environ.get(MAY_DEFER) == "1":
+            pause = Pause(now, resumes_at, self._intensity(now))
+            self.pauses.append(pause)
+            self.on_pause(pause, decision)
+            raise Deferred(resumes_at)
 
     def _intensity(self, now: datetime) -> float | None:
         try:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lowtide.artifacts import atomic
 from lowtide.data.batches import Batch
 from lowtide.errors import ArtifactError
 from lowtide.training.recipe import Precision, autocast
@@ -18,7 +19,7 @@ class TeacherAnswers:
 
     With `num_views` they are kept in a file, float32 [views, images, K], NaN where the teacher has
     not been asked yet; whoever opens the same file next (a resumed fit, fine-tuning after pruning)
-    goes on from there.
+    goes on from there. One table is kept in a folder.
     """
 
     def __init__(
@@ -53,15 +54,36 @@ class TeacherAnswers:
 
 
 def _open(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """The table in the file, or a new one, all NaN."""
+    """The table in the file, or a new one; tables of other teachers, now of no use, are deleted."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            kept: np.ndarray = np.lib.format.open_memmap(path, mode="r+")
-            if kept.shape == shape:
-                return kept
-        kept = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        kept[:] = np.nan
-    except (OSError, ValueError) as error:
+        for other in path.parent.glob("*.npy*"):
+            if other != path:
+                other.unlink()
+        kept = _map(path)
+        if kept is None or kept.shape != shape:
+            _create(path, shape)
+            kept = _map(path)
+    except OSError as error:
         raise ArtifactError(f"cannot keep the teacher's answers in {path}: {error}") from error
+    assert kept is not None
     return kept
+
+
+def _map(path: Path) -> np.ndarray | None:
+    """None where there is no file, or none that holds a table."""
+    try:
+        kept: np.ndarray = np.lib.format.open_memmap(path, mode="r+")
+    except (FileNotFoundError, ValueError):
+        return None
+    return kept
+
+
+def _create(path: Path, shape: tuple[int, int, int]) -> None:
+    """All NaN. Every byte is written: a hole would be found by the disk's being full in mid-fit."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    unasked = np.full(shape[1:], np.nan, "<f4").tobytes()
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for _ in range(shape[0]):
+            file.write(unasked)

@@ -40,7 +40,7 @@ def evaluate_forecasts(series: Hourly) -> dict[str, Any]:
         known = np.isfinite(np.column_stack(columns)).all(axis=1)
         fresh = known & ~repeated[target]
         scores[str(ahead)] = {
-            **_score(*(column[known] for column in columns)),
+            **(_score(*(column[known] for column in columns)) or {}),
             "without_repeated_days": _score(*(column[fresh] for column in columns)),
         }
     return {"num_hours": len(values), "repeated_hours": int(repeated.sum()), "horizons": scores}
@@ -48,7 +48,10 @@ def evaluate_forecasts(series: Hourly) -> dict[str, Any]:
 
 def _score(
     actual: np.ndarray, naive: np.ndarray, mean: np.ndarray, half_width: np.ndarray
-) -> dict[str, float | int]:
+) -> dict[str, float | int] | None:
+    """None where there is nothing to score."""
+    if not len(actual):
+        return None
     error = np.abs(actual - mean)
     positive = actual > 0
     return {

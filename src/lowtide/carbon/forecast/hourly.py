@@ -10,6 +10,8 @@ from lowtide.carbon.signal import IntensityValue
 
 HOUR = timedelta(hours=1)
 HALF = 0.5  # an hour that is covered by less is missing
+WEEK = 168
+LONG = 10 * WEEK
 CARRY_HOURS = 3  # how long the last value stands in for a missing one
 
 
@@ -52,6 +54,15 @@ def hourly(history: Sequence[IntensityValue], at: datetime) -> Hourly:
     means = np.full(num, np.nan)
     means[known] = total[:num][known] / covered[:num][known]
     return Hourly(start, means)
+
+
+def from_week(series: Hourly) -> Hourly:
+    """From a week's beginning on, if it is long: what was fitted on it then holds for a week,
+    also where the history is a window that moves on each hour."""
+    skipped = -int(series.start.timestamp() // 3600) % WEEK
+    if len(series) < LONG or skipped == 0:
+        return series
+    return Hourly(series.start + HOUR * skipped, series.values[skipped:])
 
 
 def filled(values: np.ndarray) -> np.ndarray:

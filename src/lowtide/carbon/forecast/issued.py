@@ -24,24 +24,30 @@ CREATE TABLE IF NOT EXISTS issued (
 def record(forecast: Sequence[IntensityValue], at: datetime, path: Path = PATH) -> None:
     """Keep a forecast; the same one twice is kept once. ArtifactError if it cannot be written."""
     rows = [
-        (v.zone, v.source.split(",")[0], v.kind, (v.issued_at or at).isoformat(),
+        (v.zone, v.source, v.kind, (v.issued_at or at).isoformat(),
          v.start.isoformat(), v.end.isoformat(), v.intensity_g_per_kwh, v.low, v.high)
         for v in forecast
     ]  # fmt: skip
-    with closing(_open(path)) as connection, connection:
-        connection.executemany(
-            "INSERT OR IGNORE INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-        )
+    try:
+        with closing(_open(path)) as connection, connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from None
 
 
 def score(source: IntensitySource, until: datetime, path: Path = PATH) -> list[dict[str, Any]]:
     """Each kept forecast source of a zone against the measured values, by hours ahead."""
-    with closing(_open(path)) as connection:
-        rows = connection.execute(
-            "SELECT source, kind, issued_at, start, end, mean, low, high FROM issued"
-            " WHERE zone = ? AND end <= ? ORDER BY start",
-            (source.zone, until.isoformat()),
-        ).fetchall()
+    try:
+        with closing(_open(path)) as connection:
+            rows = connection.execute(
+                "SELECT source, kind, issued_at, start, end, mean, low, high FROM issued"
+                " WHERE zone = ? AND end <= ? ORDER BY start",
+                (source.zone, until.isoformat()),
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from None
     if not rows:
         return []
     first = datetime.fromisoformat(rows[0][3])
@@ -94,8 +100,12 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.executescript(_SCHEMA)
     except (OSError, sqlite3.Error) as error:
-        raise ArtifactError(
-            f"the issued forecasts in {path} cannot be used ({error}): free some disk, or move the "
-            "file away if it is broken"
-        ) from None
+        raise _unusable(path, error) from None
     return connection
+
+
+def _unusable(path: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(
+        f"the issued forecasts in {path} cannot be used ({error}): free some disk, or move the "
+        "file away if it is broken"
+    )

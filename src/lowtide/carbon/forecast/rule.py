@@ -36,4 +36,4 @@ def by_rule(series: Hourly, last: float, num: int) -> tuple[np.ndarray, np.ndarr
     fade = np.exp(-(ahead + 1) / DECAY_HOURS)
     mean = np.maximum(usual[(series.end.hour + ahead) % 24] + error * fade, 0.0)
     spread = float(np.quantile(np.abs(off[known]), COVERAGE))
-    return mean, spread * np.sqrt(1 - fade**2), f"usual day of {int(known.sum())} h"
+    return mean, spread * np.sqrt(1 - fade**2), "usual day"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from lowtide.carbon.forecast.hourly import Hourly, floor_hour, hourly
+from lowtide.carbon.forecast.hourly import Hourly, floor_hour, from_week, hourly
 from lowtide.carbon.forecast.kept import models_for
 from lowtide.carbon.forecast.rule import by_rule
 from lowtide.carbon.forecast.walk import first_fit, predict
@@ -43,7 +43,7 @@ def forecast_values(
     last, first = history[-1], floor_hour(at)
     end = at + timedelta(hours=hours)
     num = int(np.ceil((end - first) / HOUR))
-    series = hourly(history, at)
+    series = from_week(hourly(history, at))
     outlook = _outlook(series, history, at, num)
     values = []
     for step in range(num):
@@ -73,4 +73,4 @@ def _outlook(series: Hourly, history: Sequence[IntensityValue], at: datetime, nu
     if num > horizon:
         mean = np.append(mean, rule.mean[horizon:])
         half = np.append(half, rule.half_width[horizon:])
-    return Outlook(mean, half, f"ridge on {len(series)} h")
+    return Outlook(mean, half, "ridge")

@@ -10,9 +10,8 @@ from datetime import datetime
 import numpy as np
 
 from lowtide.carbon.forecast.features import NEEDS, Features
-from lowtide.carbon.forecast.hourly import filled
+from lowtide.carbon.forecast.hourly import WEEK, filled
 
-WEEK = 168  # hours between two fits; weeks are counted from the Unix epoch
 SHRINK = 0.01  # ridge penalty per row, on features in units of the week's spread
 LEARN = 2 * WEEK  # rows that a first fit needs
 WILD = 6.0  # a target further off than so many spreads is cut to it
@@ -24,7 +23,8 @@ COVERAGE = 0.8
 class Walk:
     """Forecasts of row t for the hours t + 0 .. t + H - 1, NaN where there was nothing to fit.
 
-    `mean` and `half_width` (of the 80 % band): [n, H] in g/kWh; `yesterday`: same hour, newest.
+    `mean` and `half_width` (of the 80 % band): [n, H] in g/kWh. Fits are a week apart; weeks are
+    counted from the Unix epoch.
     """
 
     mean: np.ndarray

@@ -1,0 +1,56 @@
+"""The reports of a finished pipeline, small and made by hand."""
+
+from typing import Any
+
+import pytest
+
+from lowtide.artifacts import STAGES
+
+CANDIDATE = {
+    "accuracy": 0.9, "worst_class_recall": 0.75, "recall_per_class": [0.95, 0.75],
+    "onnx_agreement": 1.0, "inference_energy_j": 0.002, "inference_energy_j_low": 0.001,
+    "inference_energy_j_high": 0.003, "latency_ms_p50": 0.2, "latency_ms_p95": 0.3,
+    "throughput_per_s": 900.0, "size_bytes": 12345, "provenance": "estimated", "num_repeats": 3,
+    "batch_size": 8,
+}  # fmt: skip
+DATA = {
+    "source": "npz", "path": "tides.npz", "shape": [1, 8, 8], "class_names": ["low", "high"],
+    "counts": {"train": {"low": 10, "high": 12}, "test": {"low": 3, "high": 4}},
+    "sha256": "abcdef" * 10, "num_test_images_in_train": 2, "num_skipped": 1,
+}  # fmt: skip
+REASON = {"check": "accuracy", "passed": True, "value": 0.9, "limit": 0.8, "detail": ""}
+
+
+def report(stage: str) -> dict[str, Any]:
+    return {
+        "stage": stage,
+        "energy_kwh": 0.01,
+        "emissions_g": 2.0,
+        "run_now_emissions_g": 4.0,
+        "duration_s": 30.0,
+        "components": {
+            "cpu": {"energy_kwh": 0.01, "source": "codecarbon", "provenance": "estimated"}
+        },
+        "provenance": {
+            "energy": "estimated", "intensity": "trace", "clock": "replay", "host": "shore",
+            "cpu_count": 2, "machine": "x86_64", "python": "3.11.9", "commit": "c0ffee",
+            "versions": {"lowtide": "0.1.0"}, "finished_at": "2022-04-14T19:00:00Z",
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture
+def reports() -> dict[str, dict[str, Any]]:
+    """One host, one clock, all known; a test changes what it is about."""
+    made = {stage: report(stage) for stage in STAGES}
+    made["prepare"]["data"] = DATA
+    made["evaluate"] |= {
+        "model": "int8",
+        "num_images": 7,
+        "candidates": {"teacher": dict(CANDIDATE, accuracy=0.95), "int8": dict(CANDIDATE)},
+        "runtime": {
+            "name": "onnxruntime", "version": "1.32", "provider": "CPU", "num_threads": 2
+        },
+    }  # fmt: skip
+    made["judge"] |= {"passed": True, "reasons": [REASON]}
+    return made

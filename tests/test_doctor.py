@@ -1,0 +1,118 @@
+"""Each check can fail, says why without a traceback, and gives nothing secret away."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lowtide import doctor
+from lowtide.doctor import check_all
+from lowtide.energy.sources import Reading
+from lowtide.errors import MeterError
+
+NOWHERE = "http://me:secret@127.0.0.1:9"
+
+
+class Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path.endswith("/health") else 404)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+class Broken(Healthy):
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.end_headers()
+
+
+def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def healthy() -> Iterator[str]:
+    yield from serve(Healthy)
+
+
+@pytest.fixture
+def broken() -> Iterator[str]:
+    yield from serve(Broken)
+
+
+@pytest.fixture
+def checks(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The checks by name, with no energy source opened."""
+    monkeypatch.setattr(doctor, "open_sources", list)
+    return lambda: {check["name"]: check for check in check_all(checkout / "params.yaml")}
+
+
+class Source:
+    def __init__(self, component: str, error: MeterError | None = None) -> None:
+        self.component, self.error, self.closed = component, error, False
+
+    def read(self) -> list[Reading]:
+        if self.error is not None:
+            raise self.error
+        return [Reading(self.component, 0.0, "fake", "measured")]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("mlflow", "MLFLOW_TRACKING_URI"), ("prefect", "PREFECT_API_URL")]
+)
+def test_a_server_is_asked(
+    name: str, variable: str, checks: Any, healthy: str, broken: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(variable, healthy)
+    assert checks()[name]["ok"]
+    monkeypatch.setenv(variable, broken)
+    assert not checks()[name]["ok"]
+    assert "503" in checks()[name]["detail"]
+    monkeypatch.setenv(variable, NOWHERE)
+    away = checks()[name]
+    assert not away["ok"]
+    assert "127.0.0.1:9 does not answer" in away["detail"]
+    assert variable in away["fix"]
+    assert "secret" not in str(away)
+
+
+def test_no_server_is_needed(checks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    found = checks()
+    assert found["mlflow"]["ok"]
+    assert found["prefect"]["ok"]
+
+
+def test_a_folder_named_as_a_package_is_not_the_package(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout / "tidewrack").mkdir()
+    monkeypatch.syspath_prepend(str(checkout))
+    monkeypatch.setattr(doctor, "NEEDED", ("pathlib", "tidewrack"))
+    assert doctor._packages()[:2] == (False, "missing: tidewrack")
+
+
+def test_an_energy_source_that_fails_is_a_failed_check() -> None:
+    good, bad = Source("cpu"), Source("gpu", MeterError("the GPU is gone"))
+    ok, detail, _ = doctor._energy([bad, good])
+    assert not ok
+    assert detail == "cpu measured (fake); the GPU is gone"
+    assert good.closed
+    assert bad.closed
+    assert doctor._energy([Source("cpu")])[0]
+    assert not doctor._energy([])[0]
