@@ -112,18 +112,21 @@ def main(
 
 
 def _table(result: dict[str, Any]) -> Table:
-    shown = ("oracle", "oracle-contiguous", "threshold", "dtpr", "seasonal-naive", "naive-mean",
-             "lowtide")  # fmt: skip
     title = "share of what pausing with perfect foresight saves, mean over traces (worst)"
-    table = Table("setting", *shown, "worse than run-now", "jobs", title=title)
-    for name, found in result["settings"].items():
-        ratios, worst = found["mean_ratio_to_oracle"], found["worst_ratio_to_oracle"]
+    table = Table("policy", *result["settings"], title=title)
+    found = list(result["settings"].values())
+    for policy in POLICIES[1:]:
         table.add_row(
-            name,
-            *(f"{ratios[policy]:.2f} ({worst[policy]:.2f})" for policy in shown),
-            f"{found['mean_worse_than_run_now']['lowtide']:.1%}",
-            str(found["num_jobs"]),
+            policy,
+            *(
+                f"{one['mean_ratio_to_oracle'][policy]:.2f} "
+                f"({one['worst_ratio_to_oracle'][policy]:.2f})"
+                for one in found
+            ),
         )
+    worse = [f"{one['mean_worse_than_run_now']['lowtide']:.1%}" for one in found]
+    table.add_row("lowtide: worse than run-now", *worse)
+    table.add_row("jobs", *(str(one["num_jobs"]) for one in found))
     ahead = ", ".join(f"{h} h {r:.2f}" for h, r in result["forecast"]["mae_ratio"].items())
     table.caption = f"forecast MAE / MAE of the same hour yesterday: {ahead}"
     return table
