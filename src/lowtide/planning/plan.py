@@ -97,12 +97,7 @@ def plan_work(
     Raises:
         DeadlineError: the work does not fit even if it starts now; names the earliest finish.
     """
-    earliest = now + HOUR * (work_hours / profile.fastest)
-    if earliest > deadline:
-        raise DeadlineError(
-            f"{work_hours:.2f} h of work do not fit before {_iso(deadline)}: the earliest finish "
-            f"is {_iso(earliest)}; raise the deadline or lower the work"
-        )
+    _require_fit(now, work_hours, deadline, profile)
     slot_hours = slot_minutes / 60
     covered = min(deadline, forecast[-1].end if forecast else now)
     num_slots = int((covered - now) / HOUR / slot_hours + 1e-9)
@@ -129,6 +124,17 @@ def plan_work(
         sure=sure,
     )
     return _explained(plan, baseline)
+
+
+def _require_fit(
+    now: datetime, work_hours: float, deadline: datetime, profile: WorkProfile
+) -> None:
+    earliest = now + HOUR * (work_hours / profile.fastest)
+    if earliest > deadline:
+        raise DeadlineError(
+            f"{work_hours:.2f} h of work do not fit before {_iso(deadline)}: the earliest finish "
+            f"is {_iso(earliest)}; raise the deadline or lower the work"
+        )
 
 
 def _outlook(
