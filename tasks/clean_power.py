@@ -66,13 +66,13 @@ def wait_for_clean_power(may_defer: bool) -> Wait:
     now = clock.now()
     work_hours = sum(estimate_hours(params, clock).values())
     source = open_source(params.carbon)
-    plan, forecast = plan_start(source, params.schedule, now, current.deadline, work_hours)
-    text = plan_text(plan, forecast)
+    plan = plan_start(source, params.schedule, now, current.deadline, work_hours)
+    text = plan_text(plan)
     get_run_logger().info("gate: %s", plan.reason)
     create_markdown_artifact(
         key="plan", markdown=f"{plan.reason}\n```\n{text}\n```", description="When to train"
     )
-    _record(current, plan_figure(plan, forecast))
+    _record(current, plan_figure(plan))
     start = plan.start if clock.replay else spread_start(plan, params.schedule, Random())
     wait = start - now
     if may_defer and wait > _longest(params):

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import median_filter
 
+from lowtide.carbon.clean import ABSURD_G_PER_KWH
 from lowtide.carbon.forecast.hourly import Hourly, hourly
 from lowtide.carbon.forecast.values import forecast_values
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import CarbonError
 
-ABSURD_G_PER_KWH = 3000.0  # no grid has reached it; a value above is a unit error
 HISTORY = timedelta(days=400)  # what a forecast is trained on
 NEIGHBOURS = 9  # steps around a row whose median is the usual one
 CARRY = timedelta(hours=2)  # how long the last value stands in for a missing one

@@ -109,7 +109,7 @@ def plan(
         contiguous=contiguous,
     )
     content = {**planned.to_json(), "zone": source.zone, "source": values[0].source}
-    show(content, as_json, plan_text(planned, values))
+    show(content, as_json, plan_text(planned))
 
 
 def _keep(values: Any, now: datetime, at: str | None) -> None:

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lowtide.artifacts import atomic
-from lowtide.carbon.signal import IntensityValue
 from lowtide.planning.plan import Plan
 from lowtide.planning.simulate import Outcome
 
 BARS = " ▁▂▃▄▅▆▇█"
 
 
-def plan_figure(plan: Plan, forecast: Sequence[IntensityValue]) -> bytes:
+def plan_figure(plan: Plan) -> bytes:
     """SVG: the forecast as a step line, the chosen slots shaded, the deadline as a line."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
     from matplotlib.figure import Figure
@@ -20,8 +19,8 @@ def plan_figure(plan: Plan, forecast: Sequence[IntensityValue]) -> bytes:
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     axes = figure.add_subplot()
     axes.step(
-        [date2num(value.start) for value in forecast],
-        [value.intensity_g_per_kwh for value in forecast],
+        [date2num(value.start) for value in plan.forecast],
+        [value.intensity_g_per_kwh for value in plan.forecast],
         where="post",
         color="#3b6ea5",
     )
@@ -37,18 +36,18 @@ def plan_figure(plan: Plan, forecast: Sequence[IntensityValue]) -> bytes:
     return buffer.getvalue()
 
 
-def plan_text(plan: Plan, forecast: Sequence[IntensityValue]) -> str:
+def plan_text(plan: Plan) -> str:
     """A column an hour: forecast above, chosen hours marked below, the reason last."""
-    highest = max((value.intensity_g_per_kwh for value in forecast), default=0.0)
+    highest = max((value.intensity_g_per_kwh for value in plan.forecast), default=0.0)
     if highest == 0:
         return plan.reason
     scale = (len(BARS) - 1) / highest
-    bars = "".join(BARS[round(value.intensity_g_per_kwh * scale)] for value in forecast)
+    bars = "".join(BARS[round(value.intensity_g_per_kwh * scale)] for value in plan.forecast)
     marks = "".join(
         "=" if any(s.start < value.end and s.end > value.start for s in plan.slots) else "."
-        for value in forecast
+        for value in plan.forecast
     )
-    span = f"{forecast[0].start:%d %b %H:%M} to {forecast[-1].end:%d %b %H:%M} UTC"
+    span = f"{plan.forecast[0].start:%d %b %H:%M} to {plan.forecast[-1].end:%d %b %H:%M} UTC"
     return f"{bars}  up to {highest:.0f} g/kWh\n{marks}  {span}\n{plan.reason}"
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from random import Random
 
-from lowtide.carbon.signal import IntensitySource, IntensityValue
+from lowtide.carbon.signal import IntensitySource
 from lowtide.params import ScheduleParams
 from lowtide.planning.plan import Plan, plan_work
 from lowtide.planning.profile import WorkProfile
@@ -15,8 +15,8 @@ def plan_start(
     now: datetime,
     deadline: datetime,
     work_hours: float,
-) -> tuple[Plan, list[IntensityValue]]:
-    """The plan for the whole work and the forecast it rests on; the deadline outranks carbon.
+) -> Plan:
+    """The plan for the whole work; the deadline outranks carbon.
 
     A deadline that has become too close (a late start, slower work) is moved to the earliest
     possible finish: the work then runs at once.
@@ -24,16 +24,14 @@ def plan_start(
     profile = WorkProfile.of(schedule.all_or_nothing())
     due = max(deadline, now + timedelta(hours=work_hours / profile.fastest))
     hours = (due - now) / timedelta(hours=1)
-    forecast = source.forecast(now, hours)
-    plan = plan_work(
-        forecast,
+    return plan_work(
+        source.forecast(now, hours),
         now=now,
         work_hours=work_hours,
         deadline=due,
         slot_minutes=schedule.slot_minutes,
         profile=profile,
     )
-    return plan, forecast
 
 
 def spread_start(plan: Plan, schedule: ScheduleParams, jitter: Random) -> datetime:

@@ -95,7 +95,7 @@ class Horizon:
             )  # fmt: skip
         except (CarbonError, DeadlineError) as error:
             return self._by_thresholds(now, running, f"there is no forecast: {error}")
-        return self._follow(plan, now, now + (self._deadline - now - least))
+        return self._follow(plan, now, self._deadline - least)
 
     def _state(self, running: bool) -> State:
         if running:

@@ -5,7 +5,9 @@ the i-th is accepted at a price up to a threshold that falls with i, so that the
 below `alpha` times what perfect foresight would emit, whatever the prices between `low` and `high`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from scipy.optimize import brentq
@@ -46,6 +48,15 @@ def double_thresholds(units: int, low: float, high: float, switch_cost: float) -
     steps = (1 + 1 / (units * alpha)) ** np.arange(units)
     stay = high - first(alpha) * steps
     return Thresholds(stay, stay - 2 * switch_cost, alpha)
+
+
+def thresholds_for(prices: Sequence[float], slots: float, resume_slots: float) -> Thresholds:
+    """For `slots` of work from the range of the prices seen; a resume loses `resume_slots` of work.
+
+    What a resume loses at the highest price is split between stopping and starting again.
+    """
+    high = float(max(prices))
+    return double_thresholds(max(ceil(slots), 1), float(min(prices)), high, resume_slots * high / 2)
 
 
 def accepts(thresholds: Thresholds, done: int, price: float, *, running: bool) -> bool:

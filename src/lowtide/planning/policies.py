@@ -8,7 +8,7 @@ import numpy as np
 from lowtide.planning.choice import Outlook, choose
 from lowtide.planning.dynamic import Use, cheapest_slots
 from lowtide.planning.guard import Guard
-from lowtide.planning.online import Thresholds, accepts, double_thresholds
+from lowtide.planning.online import Thresholds, accepts, thresholds_for
 from lowtide.planning.profile import WorkProfile
 from lowtide.planning.simulate import Job, View
 
@@ -147,7 +147,4 @@ class DoubleThreshold:
 def _thresholds(known: np.ndarray, job: Job, profile: WorkProfile, slot_hours: float) -> Thresholds:
     """From the range of two weeks before the release."""
     seen = known[max(job.start - round(SEEN_HOURS / slot_hours), 0) : job.start]
-    high = float(seen.max())
-    units = max(int(np.ceil(job.work)), 1)
-    lost = profile.resume_hours / slot_hours
-    return double_thresholds(units, float(seen.min()), high, lost * high / 2)
+    return thresholds_for(seen.tolist(), job.work, profile.resume_hours / slot_hours)

@@ -1,12 +1,11 @@
 """The double-threshold policy on a live source: for when there is no forecast, or a bad one."""
 
 from datetime import datetime, timedelta
-from math import ceil
 
 from lowtide.carbon.signal import IntensitySource
 from lowtide.errors import CarbonError
 from lowtide.planning.guard import Guard
-from lowtide.planning.online import double_thresholds
+from lowtide.planning.online import thresholds_for
 from lowtide.planning.profile import WorkProfile
 
 HOUR = timedelta(hours=1)
@@ -34,6 +33,5 @@ def guard_for(
     seen += [] if price is None else [price]
     if not seen:
         return None
-    lost = profile.resume_hours / (slot / HOUR)  # slots of work, paid once a resume
-    units = max(ceil(work_hours / (slot / HOUR)), 1)
-    return Guard(double_thresholds(units, min(seen), max(seen), lost * max(seen) / 2))
+    slot_hours = slot / HOUR
+    return Guard(thresholds_for(seen, work_hours / slot_hours, profile.resume_hours / slot_hours))

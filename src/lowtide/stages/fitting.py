@@ -107,7 +107,7 @@ def _pacer(params: Params, context: StageContext, later_work: float) -> Pacer:
             return
         path = artifacts.STATE / f"plan-{context.stage}.svg"
         with artifacts.atomic(path) as temporary:
-            temporary.write_bytes(plan_figure(decision.plan, decision.plan.forecast))
+            temporary.write_bytes(plan_figure(decision.plan))
         context.run.log_artifact(path, "plan")
 
     return Pacer(
