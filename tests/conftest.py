@@ -20,7 +20,7 @@ QUICK = {
     "prune": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
     "model": {"teacher": "tidenet-s", "student": "tidenet-xs"},
     "quantize": {"calibration_images": 8, "val_accuracy_drop_max": 1.0},
-    "evaluate": {"num_repeats": 2, "num_threads": 1, "batch_size": 8},
+    "evaluate": {"num_repeats": 5, "num_threads": 1, "batch_size": 8},
 }
 LENIENT = {
     "accuracy_min": 0.2,
