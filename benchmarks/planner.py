@@ -41,7 +41,7 @@ FULL_STARTS = {"the same, elastic 1-4 levels": 200, "the same, 5 min lost at eac
 
 
 def judge(series: Hourly, setting: Setting, starts: int | None) -> dict[str, Any]:
-    grid = prepare(series.values, series.start, setting)
+    grid = prepare(series, setting)
     chosen = releases(grid, setting, starts)
     outcomes = run_all(grid, setting, chosen, lambda: None)
     bounds = [bound(grid, setting, start) for start in chosen]

@@ -13,6 +13,8 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -43,12 +45,20 @@ PublicName = Literal["gb", "electricity-maps", "watttime", "energy-charts"]
 LiveName = Literal[PublicName, "carbon-aware-sdk"]
 
 
+class WeatherParams(Section):
+    """(latitude, longitude) in degrees of places whose weather moves the grid."""
+
+    places: Annotated[tuple[tuple[Latitude, Longitude], ...], Field(min_length=1)]
+    base_url: str | None
+
+
 class CarbonParams(Section):
     zone: Annotated[str, Field(min_length=1)]
     source: Literal["auto", "trace", "typical", LiveName]
     second_source: PublicName | None
     base_url: str | None
     constant_g_per_kwh: Annotated[float, Field(ge=0, le=3000)] | None
+    weather: WeatherParams | None
     trace: str | None
     replay_start: UtcInstant | None
     replay_speed: Positive

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from lowtide.carbon.cache import DiskCache
+from lowtide.carbon.forecast.issued import IssuedFile
+from lowtide.carbon.forecaster import Forecaster
 from lowtide.carbon.history import HistoryFile
 from lowtide.carbon.live import LiveSource
 from lowtide.carbon.providers import Provider
@@ -54,6 +56,7 @@ def live(wall: FakeWall, tmp_path: Path) -> Callable[[Provider], LiveSource]:
     def make(provider: Provider) -> LiveSource:
         cache = DiskCache(tmp_path, INTENSITY, wall)
         history = HistoryFile(tmp_path / f"history-{provider.key}-{provider.zone}.json")
-        return LiveSource(provider, cache, history, wall)
+        forecaster = Forecaster(IssuedFile(tmp_path / "forecasts.db"))
+        return LiveSource(provider, cache, history, wall, forecaster)
 
     return make

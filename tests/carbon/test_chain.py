@@ -195,7 +195,11 @@ def test_no_token_is_left_on_the_disk_or_in_the_log(
     grid.maps.fault = server.broken(404, f"no data for {TOKEN}")
     grid.wall.forward(HOUR * 2)
     grid.rungs()
-    written = [path.read_text() for path in tmp_path.iterdir() if path.is_file()]
+    written = [
+        path.read_bytes().decode("utf-8", "replace")
+        for path in tmp_path.iterdir()
+        if path.is_file()
+    ]
     assert any("failed_at" in text for text in written)
     assert any("Electricity Maps" in text for text in written)
     assert TOKEN not in "".join(written) + caplog.text

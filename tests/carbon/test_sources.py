@@ -24,8 +24,8 @@ from tests.carbon.fakes.watttime import PASSWORD, USER, FakeWattTime
 def params(**changes: Any) -> CarbonParams:
     given = {
         "zone": "GB", "source": "auto", "second_source": None, "base_url": None,
-        "constant_g_per_kwh": None, "trace": None, "replay_start": None, "replay_speed": 1.0,
-        "pue": 1.0,
+        "constant_g_per_kwh": None, "weather": None, "trace": None, "replay_start": None,
+        "replay_speed": 1.0, "pue": 1.0,
     }  # fmt: skip
     return CarbonParams(**{**given, **changes})
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lowtide.carbon.trace import TraceSource
@@ -51,3 +52,25 @@ def test_a_forecast_does_not_see_the_future(tmp_path: Path) -> None:
     levels = [value.intensity_g_per_kwh for value in one]
     assert levels == [value.intensity_g_per_kwh for value in other]
     assert levels == pytest.approx([100 + 10 * hour for hour in range(24)])
+
+
+def test_generation_by_fuel_becomes_shares_of_the_hour_and_the_whole_in_megawatts(
+    tmp_path: Path,
+) -> None:
+    """Half hours of 10 and 30 MWh, a third of it wind; an hour without any is unknown."""
+    rows = ["timestamp_utc,gco2_per_kwh,wind_mwh,coal_mwh"]
+    energy = [(0, 10), (20, 10), (5, 5), (5, 5), (0, 0), (0, 0)]
+    for index, (wind, coal) in enumerate(energy):
+        rows.append(f"{(START + HOUR * index / 2):%Y-%m-%dT%H:%M:%SZ},100,{wind},{coal}")
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(rows) + "\n")
+    drivers = TraceSource(path, "Z").hours().drivers
+    assert drivers is not None
+    assert drivers.start == START
+    assert drivers.seen == pytest.approx(
+        np.array([[1 / 3, 2 / 3, 40], [0.5, 0.5, 20], [np.nan, np.nan, 0]]), nan_ok=True
+    )
+
+
+def test_a_trace_without_fuels_has_no_drivers(tmp_path: Path) -> None:
+    assert TraceSource(write(tmp_path / "t.csv", {0: 100, 1: 200}), "Z").hours().drivers is None

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lowtide.carbon.forecast.hourly import Hourly
 from lowtide.planning.backtest import (
     POLICIES,
     Setting,
@@ -29,7 +30,7 @@ ELASTIC = Setting(6, 18, WorkProfile((Level(1, 1, 1), Level(2, 1.9, 2))))
 
 @pytest.mark.parametrize("setting", [SHORT, COSTLY, ELASTIC], ids=["free", "costly", "elastic"])
 def test_no_policy_beats_the_oracle_or_misses_its_deadline(setting: Setting) -> None:
-    grid = prepare(SERIES, START, setting)
+    grid = prepare(Hourly(START, SERIES), setting)
     for start in releases(grid, setting, 12):
         outcomes = run_job(grid, setting, start)
         assert list(outcomes) == list(POLICIES)
@@ -40,7 +41,7 @@ def test_no_policy_beats_the_oracle_or_misses_its_deadline(setting: Setting) -> 
 
 
 def test_the_oracle_equals_the_bound_where_pausing_is_free() -> None:
-    grid = prepare(SERIES, START, SHORT)
+    grid = prepare(Hourly(START, SERIES), SHORT)
     for start in releases(grid, SHORT, 12):
         oracle = run_job(grid, SHORT, start)["oracle"].emissions_g_per_kw
         assert oracle == pytest.approx(bound(grid, SHORT, start), rel=1e-6)
@@ -48,7 +49,7 @@ def test_the_oracle_equals_the_bound_where_pausing_is_free() -> None:
 
 @pytest.mark.parametrize("setting", [SHORT, COSTLY, ELASTIC], ids=["free", "costly", "elastic"])
 def test_given_the_true_future_lowtide_equals_the_oracle(setting: Setting) -> None:
-    grid = prepare(SERIES, START, setting)
+    grid = prepare(Hourly(START, SERIES), setting)
     ahead = np.arange(len(SERIES))[:, None] + np.arange(setting.window)[None, :]
     known = ahead < len(SERIES)
     future = np.where(known, SERIES[np.minimum(ahead, len(SERIES) - 1)], np.nan)
@@ -76,12 +77,13 @@ class Recorder:
 @pytest.mark.parametrize("seen", [3, 8])
 def test_a_decision_does_not_change_with_what_comes_after_it(name: str, seen: int) -> None:
     """Not within the job's own window either: that is where peeking would pay."""
-    start = releases(prepare(SERIES, START, SHORT), SHORT, None)[10]
+    start = releases(prepare(Hourly(START, SERIES), SHORT), SHORT, None)[10]
     changed = SERIES.copy()
     changed[start + seen :] = 900 - changed[start + seen :]
     decided = []
     for series in (SERIES, changed):
-        grid, job = prepare(series, START, SHORT), Job(start, SHORT.window, SHORT.work_hours)
+        grid = prepare(Hourly(START, series), SHORT)
+        job = Job(start, SHORT.window, SHORT.work_hours)
         recorder = Recorder(policy_for(name, grid, SHORT, job))
         simulate(recorder, job, series, SHORT.profile, 1.0)
         decided.append(recorder.uses[: seen + 1])
@@ -91,14 +93,14 @@ def test_a_decision_does_not_change_with_what_comes_after_it(name: str, seen: in
 def test_a_release_every_seven_hours_over_the_second_half_without_gaps() -> None:
     holed = SERIES.copy()
     holed[2000] = np.nan
-    starts = releases(prepare(holed, START, SHORT), SHORT, None)
+    starts = releases(prepare(Hourly(START, holed), SHORT), SHORT, None)
     assert starts[0] == len(SERIES) // 2
     assert all(not start <= 2000 < start + SHORT.window for start in starts)
     assert set(np.diff(starts)) - {7} <= {28}
 
 
 def test_the_summary_is_in_shares_of_the_bound() -> None:
-    grid = prepare(SERIES, START, SHORT)
+    grid = prepare(Hourly(START, SERIES), SHORT)
     starts = releases(grid, SHORT, 8)
     told: list[int] = []
     outcomes = run_all(grid, SHORT, starts, lambda: told.append(1))

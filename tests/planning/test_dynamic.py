@@ -110,6 +110,39 @@ def test_is_never_worse_than_any_contiguous_start(
     assert plan_cost(cost, free, profile) <= plan_cost(cost, block, profile) * (1 + 1e-6)
 
 
+def followed(cost: np.ndarray, wanted: np.ndarray, work: float, profile: WorkProfile) -> float:
+    """What emits who works in the wanted slots, and in all of them once the time is short; inf
+    where even that is too late."""
+    uses: list[Use] = []
+    left, running = work, False
+    for slot in range(len(cost)):
+        loss = 0.0 if running or not uses else profile.resume_hours
+        short = left + max(loss, profile.resume_hours) > len(cost) - slot - 1
+        if left <= 1e-9 or not (wanted[slot] or short):
+            running = False
+            continue
+        share = min(1.0, left + loss)
+        left, running = left + loss - share, True
+        uses.append(Use(slot, 0, share))
+    return inf if left > 1e-9 else plan_cost(cost, uses, profile)
+
+
+@settings(max_examples=300, deadline=None)
+@given(costs, works, profiles, st.sampled_from([0.2, 0.4, 0.6]))
+def test_is_never_worse_than_greedy_or_a_threshold(
+    cost: np.ndarray, work: float, profile: WorkProfile, quantile: float
+) -> None:
+    """Greedy: the cheapest slots, however often that resumes, and one more while it is too few."""
+    profile = WorkProfile(ONE, profile.resume_hours, profile.idle_power)
+    assume(work <= len(cost))
+    planned = plan_cost(cost, solve(cost, work, profile), profile)
+    rank = cost.argsort(kind="stable").argsort(kind="stable")
+    others = [followed(cost, rank < num, work, profile) for num in range(1, len(cost) + 1)]
+    others.append(followed(cost, cost <= np.quantile(cost, quantile), work, profile))
+    assert min(others) < inf
+    assert planned <= min(others) * (1 + 1e-6)
+
+
 @settings(max_examples=300, deadline=None)
 @given(costs, works, st.sampled_from([0.5, 1.0]))
 def test_pauses_the_less_the_more_a_resume_costs(

@@ -1,14 +1,18 @@
 """The planner against brute force, and what it promises."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lowtide.carbon.signal import IntensityValue
+from lowtide.carbon.trace import TraceSource
 from lowtide.errors import DeadlineError
 from lowtide.planning.plan import Plan, plan_work
 from lowtide.planning.profile import WorkProfile
+from tests.carbon.forecast.grids import START, grid_series
 
 NOW = datetime(2022, 4, 14, 3, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -66,6 +70,32 @@ def test_runs_now_where_the_forecast_ends_before_the_work() -> None:
     )
     assert short.start == NOW
     assert "does not hold the work" in short.reason
+
+
+def traced(folder: Path, minutes: Sequence[int]) -> Plan:
+    """Of 8 h, ten weeks into a trace told in the given steps, each for a week."""
+    rows = ["timestamp_utc,gco2_per_kwh"]
+    for hour, level in enumerate(grid_series(24 * 70 + 1)):
+        step = minutes[hour // 168 % len(minutes)]
+        for minute in range(0, 60, step):
+            rows.append(f"{START + HOUR * hour + timedelta(minutes=minute):%FT%TZ},{level}")
+    path = folder / "trace.csv"
+    path.write_text("\n".join(rows) + "\n")
+    now = START + HOUR * 24 * 70
+    return plan_work(
+        TraceSource(path, "Z").forecast(now, 30), now=now, work_hours=8,
+        deadline=now + HOUR * 30, slot_minutes=30, profile=WorkProfile(resume_hours=0.1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("minutes", [(5,), (15,), (30,), (30, 15, 5, 60)], ids=str)
+def test_the_step_of_the_data_does_not_change_the_plan(
+    tmp_path: Path, minutes: tuple[int, ...]
+) -> None:
+    expected, found = traced(tmp_path, (60,)), traced(tmp_path, minutes)
+    assert found.slots == expected.slots
+    assert expected.start > expected.issued_at
+    assert found.emissions_g_per_kw == pytest.approx(expected.emissions_g_per_kw)
 
 
 @pytest.mark.parametrize("seed", range(10))

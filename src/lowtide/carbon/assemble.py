@@ -8,6 +8,9 @@ from lowtide.carbon import tokens
 from lowtide.carbon.annual import FlatSource, annual_source
 from lowtide.carbon.cache import DiskCache
 from lowtide.carbon.chain import ChainSource, Estimate
+from lowtide.carbon.forecast.issued import NAME as ISSUED
+from lowtide.carbon.forecast.issued import IssuedFile
+from lowtide.carbon.forecaster import Forecaster
 from lowtide.carbon.history import HistoryFile
 from lowtide.carbon.live import LiveSource
 from lowtide.carbon.providers import Provider
@@ -15,11 +18,13 @@ from lowtide.carbon.providers.carbon_aware_sdk import CarbonAwareSdk
 from lowtide.carbon.providers.electricity_maps import ElectricityMaps
 from lowtide.carbon.providers.energy_charts import EnergyCharts, covers
 from lowtide.carbon.providers.gb import GreatBritain
+from lowtide.carbon.providers.open_meteo import OpenMeteo
 from lowtide.carbon.providers.watttime import WattTime
 from lowtide.carbon.rows import INTENSITY
 from lowtide.carbon.signal import Rung
 from lowtide.carbon.typical import TypicalSource
 from lowtide.carbon.wall import Wall
+from lowtide.carbon.weather import WEATHER, WeatherDrivers, WeatherSource
 from lowtide.errors import CarbonError
 from lowtide.params import CarbonParams, LiveName
 
@@ -32,16 +37,25 @@ def open_chain(params: CarbonParams, source: LiveName, folder: Path, wall: Wall)
             give the same signal.
     """
     cache = DiskCache(folder, INTENSITY, wall)
+    forecasts, weather = IssuedFile(folder / ISSUED), _weather(params, folder, wall)
 
     def live(name: LiveName, base_url: str | None) -> LiveSource:
         provider = open_provider(name, params.zone, base_url, wall)
         safe_zone = re.sub(r"[^A-Za-z0-9_-]", "_", params.zone)
         history = HistoryFile(folder / f"history-{name}-{safe_zone}.json")
-        return LiveSource(provider, cache, history, wall)
+        return LiveSource(provider, cache, history, wall, Forecaster(forecasts, weather))
 
     first = live(source, params.base_url)
     second = None if params.second_source is None else live(params.second_source, None)
     return ChainSource(first, second, _estimates(params))
+
+
+def _weather(params: CarbonParams, folder: Path, wall: Wall) -> WeatherDrivers | None:
+    if params.weather is None:
+        return None
+    provider = OpenMeteo(wall, params.weather.base_url)
+    source = WeatherSource(provider, DiskCache(folder, WEATHER, wall))
+    return WeatherDrivers(source, params.weather.places)
 
 
 def open_provider(name: LiveName, zone: str, base_url: str | None, wall: Wall) -> Provider:

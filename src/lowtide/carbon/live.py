@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from lowtide.carbon.cache import DiskCache, Query
 from lowtide.carbon.clean import trim
 from lowtide.carbon.failures import FetchError, NoDataError, RefusedError
-from lowtide.carbon.forecast.values import forecast_values
+from lowtide.carbon.forecaster import Forecaster
 from lowtide.carbon.history import HistoryFile
 from lowtide.carbon.providers import Provider
 from lowtide.carbon.signal import IntensityValue
@@ -27,10 +27,11 @@ from lowtide.carbon.ttl import (
 from lowtide.carbon.wall import Wall
 from lowtide.errors import CarbonError
 
-ASKED_FOR = timedelta(days=60)  # of a provider's past, for a forecast to be trained on
+ASKED_FOR = timedelta(days=92)  # of a provider's past, for a forecast to be trained on
 KEPT = timedelta(days=400)
 REVISED = timedelta(hours=48)  # figures younger than this are asked for again
 PAST = timedelta(hours=1)  # an instant this long ago is looked up in the history
+ISSUED = timedelta(minutes=5)  # a forecast for another moment was not issued now
 FRONT = timedelta(hours=1)  # a forecast may begin this much after now: the last value fills in
 log = logging.getLogger(__name__)
 
@@ -39,11 +40,17 @@ class LiveSource:
     """Values of one provider that are fresh; CarbonError where there are none."""
 
     def __init__(
-        self, provider: Provider, cache: DiskCache[IntensityValue], history: HistoryFile, wall: Wall
+        self,
+        provider: Provider,
+        cache: DiskCache[IntensityValue],
+        history: HistoryFile,
+        wall: Wall,
+        forecaster: Forecaster,
     ) -> None:
         self.zone, self.name = provider.zone, provider.name
         self.provider = provider
         self._cache, self._history, self._wall = cache, history, wall
+        self._forecaster = forecaster
         self._said_no_forecast = False
 
     def current(self, at: datetime) -> IntensityValue:
@@ -62,26 +69,13 @@ class LiveSource:
     def forecast(self, at: datetime, hours: float) -> list[IntensityValue]:
         end = at + timedelta(hours=hours)
         own = [] if at < self._wall.now() - PAST else self._own_forecast(at)
-        if own and own[-1].end >= end:
-            return self._banded(trim(own, at, end), at)
-        try:
-            self._refresh(at - ASKED_FOR)
-        except FetchError:
-            if not own:
-                raise
-        return self._carried_on(own, at, end)
-
-    def _banded(self, own: list[IntensityValue], at: datetime) -> list[IntensityValue]:
-        """With the bands of a forecast from history, where the provider gives none of its own.
-
-        They are as wide as our own errors, so rather too wide; None without a recent history
-        that was gathered before: nothing is asked for.
-        """
-        past = self.kept_history(at - KEPT, at)
-        if not past or at - past[-1].end > STALE_HISTORY or own[0].low is not None:
-            return own
-        made = forecast_values(past, at, (own[-1].end - at) / timedelta(hours=1))
-        return [_with_band(value, made) for value in own]
+        if not own or own[-1].end < end:
+            try:
+                self._refresh(at - ASKED_FOR)
+            except FetchError:
+                if not own:
+                    raise
+        return self._carried_on(own, at, end, issue=abs(at - self._wall.now()) < ISSUED)
 
     def stale_current(self, at: datetime) -> IntensityValue:
         """As `current`, from the last answer that was kept; a forecast made for now counts too."""
@@ -97,8 +91,7 @@ class LiveSource:
         Nothing is asked for.
         """
         end = at + timedelta(hours=hours)
-        own = _covering(self._stale_forecast(), at, ())
-        return trim(own, at, end) if own and own[-1].end >= end else self._carried_on(own, at, end)
+        return self._carried_on(_covering(self._stale_forecast(), at, ()), at, end, issue=False)
 
     def kept_history(self, start: datetime, end: datetime) -> list[IntensityValue]:
         """What was gathered over time and lies within; nothing is asked for."""
@@ -137,25 +130,17 @@ class LiveSource:
         return entry.rows
 
     def _carried_on(
-        self, own: Sequence[IntensityValue], at: datetime, end: datetime
+        self, own: Sequence[IntensityValue], at: datetime, end: datetime, *, issue: bool
     ) -> list[IntensityValue]:
-        covered = own[-1].end if own else at
+        """The provider's values, then those of a forecast from its history, all with bands."""
         past = self.kept_history(at - KEPT, at)
         if not past or at - past[-1].end > STALE_HISTORY:
-            if own:
-                return list(own)  # as far as known
-            raise NoDataError(f"{self.name} has no forecast and no recent history of {self.zone}")
-        hours = (end - at) / timedelta(hours=1)
-        banded = forecast_values(past, at, hours)
-        made = [
-            replace(
-                value, start=max(value.start, covered), basis=self.provider.basis,
-                kind=self.provider.kind, issued_at=at,
-            )
-            for value in banded
-            if value.end > covered
-        ]  # fmt: skip
-        return [*(_with_band(value, banded) for value in own), *made]
+            if not own:
+                raise NoDataError(
+                    f"{self.name} has no forecast and no recent history of {self.zone}"
+                )
+            return trim(own, at, end)  # as far as known, and without bands
+        return trim(self._forecaster.join(own, past, at, end, issue=issue), at, end)
 
     def _refresh(self, start: datetime) -> None:
         """Ask for the past: all of it once, later what is new or may have been revised."""
@@ -234,13 +219,3 @@ def _covering(
 
 def _midnight(instant: datetime) -> datetime:
     return instant.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _with_band(value: IntensityValue, made: Sequence[IntensityValue]) -> IntensityValue:
-    """The value with the band that a forecast from history has for the same instant."""
-    model = next((one for one in made if one.start <= value.start < one.end), None)
-    if value.low is not None or model is None or model.low is None or model.high is None:
-        return value
-    half = model.high - model.intensity_g_per_kwh
-    level = value.intensity_g_per_kwh
-    return replace(value, low=max(level - half, 0.0), high=level + half)

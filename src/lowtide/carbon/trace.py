@@ -1,5 +1,6 @@
 """A recorded trace as an intensity source: CSV, .csv.gz or parquet."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,21 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from lowtide.carbon.clean import ABSURD_G_PER_KWH
-from lowtide.carbon.forecast.hourly import Hourly, hourly
+from lowtide.carbon.forecast.drivers import HOUR, Drivers
+from lowtide.carbon.forecast.hourly import Hourly, floor_hour, hour_means, hourly
 from lowtide.carbon.forecast.values import forecast_values
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import CarbonError
 
 HISTORY = timedelta(days=400)  # what a forecast is trained on
 NEIGHBOURS = 9  # steps around a row whose median is the usual one
+FUEL = "_mwh"  # how columns of generation by fuel end
 CARRY = timedelta(hours=2)  # how long the last value stands in for a missing one
 
 
 class TraceSource:
-    """Rows `timestamp_utc` (start of the period) and `gco2_per_kwh`.
+    """Rows `timestamp_utc` (start of the period) and `gco2_per_kwh`; forecasts also learn from
+    generation by fuel where there are columns like `wind_mwh`.
 
     A row lasts until the next one, at most one and a half times the usual step around it (steps
     may change within a trace); what is longer is a gap.
@@ -32,12 +36,13 @@ class TraceSource:
     def __init__(self, path: Path, zone: str, name: str | None = None) -> None:
         self.zone = zone
         self.name = name or f"trace {path.name}"
-        times_s, self._values = _read(path)
+        times_s, self._values, energy_mwh = _read(path)
         steps_s = np.diff(times_s)
         usual_s = median_filter(steps_s, NEIGHBOURS) if len(steps_s) else np.array([3600.0])
         usual_s = np.append(usual_s, usual_s[-1]) if len(steps_s) else usual_s
         lasts_s = np.minimum(np.append(steps_s, usual_s[-1]), 1.5 * usual_s)
         self._starts_s, self._ends_s = times_s, times_s + lasts_s
+        self._generation = _shares(energy_mwh, lasts_s)
 
     def current(self, at: datetime) -> IntensityValue:
         instant_s = at.timestamp()
@@ -58,17 +63,31 @@ class TraceSource:
         )  # fmt: skip
 
     def history(self, start: datetime, end: datetime) -> list[IntensityValue]:
-        first = int(np.searchsorted(self._starts_s, start.timestamp(), side="left"))
-        last = int(np.searchsorted(self._ends_s, end.timestamp(), side="right"))
-        return [self._value(index) for index in range(first, last)]
+        return [self._value(index) for index in self._within(start, end)]
 
     def hours(self) -> Hourly:
         """The whole trace by the hour, NaN where it has gaps."""
         first, end = _utc(self._starts_s[0]), _utc(self._ends_s[-1])
-        return hourly(self.history(first, end), end)
+        return replace(hourly(self.history(first, end), end), drivers=self._drivers(first, end))
 
     def forecast(self, at: datetime, hours: float) -> list[IntensityValue]:
-        return forecast_values(self.history(at - HISTORY, at), at, hours)
+        past = self.history(at - HISTORY, at)
+        return forecast_values(past, at, hours, self._drivers(at - HISTORY, at))
+
+    def _drivers(self, start: datetime, end: datetime) -> Drivers | None:
+        """Generation by fuel in rows that ended by `end`; None without any."""
+        rows = self._within(start, end)
+        if not self._generation.shape[1] or not len(rows):
+            return None
+        first = floor_hour(_utc(self._starts_s[rows[0]]))
+        edges_s = np.column_stack([self._starts_s, self._ends_s])[rows] - first.timestamp()
+        num = int((floor_hour(end) - first) / HOUR)
+        seen = hour_means(edges_s / 3600, self._generation[rows], num)
+        return Drivers(first, seen, np.empty((0, 0)))
+
+    def _within(self, start: datetime, end: datetime) -> range:
+        first = int(np.searchsorted(self._starts_s, start.timestamp(), side="left"))
+        return range(first, int(np.searchsorted(self._ends_s, end.timestamp(), side="right")))
 
     def _value(self, index: int) -> IntensityValue:
         return IntensityValue(
@@ -81,8 +100,18 @@ def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(float(seconds), UTC)
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(starts in seconds since 1970, g/kWh), ascending and checked."""
+def _shares(energy_mwh: np.ndarray, lasts_s: np.ndarray) -> np.ndarray:
+    """What each fuel has of a row's generation, and the whole in MW, [rows, fuels + 1]."""
+    if not energy_mwh.shape[1]:
+        return energy_mwh
+    whole = energy_mwh.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):  # nothing generated: unknown
+        shares = np.where(whole > 0, energy_mwh / whole, np.nan)
+    return np.column_stack([shares, whole[:, 0] / (lasts_s / 3600)])
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(starts in seconds since 1970, g/kWh, MWh [rows, fuels]), ascending and checked."""
     import pandas as pd
 
     try:
@@ -99,7 +128,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return _checked(path, table)
 
 
-def _checked(path: Path, table: Any) -> tuple[np.ndarray, np.ndarray]:
+def _checked(path: Path, table: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     import pandas as pd
 
     times = pd.to_datetime(table["timestamp_utc"], utc=True, errors="coerce")
@@ -111,10 +140,14 @@ def _checked(path: Path, table: Any) -> tuple[np.ndarray, np.ndarray]:
             f"{path}, row {row + 2}: {table['timestamp_utc'].iloc[row]!s}, "
             f"{table['gco2_per_kwh'].iloc[row]!s} is no intensity in g/kWh; mend or drop the row"
         )
-    series = pd.Series(values.to_numpy(float), index=times).sort_index()
-    twice = series.groupby(level=0).nunique()
+    fuels = table.loc[:, [str(column).endswith(FUEL) for column in table.columns]]
+    rows = fuels.apply(pd.to_numeric, errors="coerce").astype(float)  # unknown: no driver
+    rows.insert(0, "gco2_per_kwh", values.astype(float))
+    rows = rows.set_axis(pd.DatetimeIndex(times)).sort_index()
+    twice = rows["gco2_per_kwh"].groupby(level=0).nunique()
     if (twice > 1).any():
         raise CarbonError(f"{path} has two different values for {twice.index[twice > 1][0]}")
-    series = series[~series.index.duplicated()]
+    rows = rows[~rows.index.duplicated()]
     epoch = pd.Timestamp(0, tz="UTC")
-    return ((series.index - epoch) / pd.Timedelta(seconds=1)).to_numpy(), series.to_numpy()
+    seconds = ((rows.index - epoch) / pd.Timedelta(seconds=1)).to_numpy()
+    return seconds, rows["gco2_per_kwh"].to_numpy(), rows.iloc[:, 1:].to_numpy()

@@ -46,8 +46,7 @@ def backtest(
     setting = Setting(work_hours, slack_hours, profile, contiguous)
     if setting.window * profile.fastest < work_hours or not profile.has_full:
         raise UsageError("the work does not fit, or --levels has no level of power 1 to run now at")
-    series = _series(trace)
-    grid = prepare(series.values, series.start, setting)
+    grid = prepare(_series(trace), setting)
     chosen = releases(grid, setting, starts)
     if not chosen:
         raise CarbonError(
@@ -95,12 +94,15 @@ def forecast_eval(
 def _score_issued(params: Path, as_json: bool) -> None:
     from datetime import UTC, datetime
 
-    from lowtide.carbon.forecast.issued import score
-    from lowtide.carbon.sources import open_source
+    from lowtide.carbon.forecast.issued import NAME, IssuedFile
+    from lowtide.carbon.sources import FOLDER, open_source
     from lowtide.params import load_params
 
     carbon = load_params(params).carbon
-    scores = score(open_source(carbon), carbon.replay_start or datetime.now(UTC))
+    issued = IssuedFile(FOLDER / NAME)
+    since = issued.first_start(carbon.zone)
+    past = open_source(carbon).history(since, datetime.now(UTC)) if since else []
+    scores = issued.score(carbon.zone, [v for v in past if v.status == "measured"])
     lines = [
         f"{row['source']}, {row['hours_ahead']:>3} h ahead: MAE {row['mae']:.1f} g/kWh over "
         f"{row['num']}"

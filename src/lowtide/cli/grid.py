@@ -47,10 +47,9 @@ def forecast(
     params: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
-    """The carbon intensity to come, with 80 % bands; kept, to be scored later."""
+    """The carbon intensity to come, with 80 % bands."""
     source, now = _grid(zone, trace, at, params)
     values = source.forecast(now, hours)
-    _keep(values, now, at)
     content = {
         "zone": source.zone,
         "issued_at": iso(now),
@@ -98,7 +97,6 @@ def plan(
     source, now = _grid(zone, trace, at, params)
     schedule = schedule_params(params, PARAMS)
     values = source.forecast(now, deadline_hours)
-    _keep(values, now, at)
     planned = plan_work(
         values,
         now=now,
@@ -110,19 +108,6 @@ def plan(
     )
     content = {**planned.to_json(), "zone": source.zone, "source": values[0].source}
     show(content, as_json, plan_text(planned))
-
-
-def _keep(values: Any, now: datetime, at: str | None) -> None:
-    """Forecasts of the present are kept; one for an instant of a trace is no forecast made then."""
-    from lowtide.carbon.forecast.issued import record
-    from lowtide.errors import ArtifactError
-
-    if at is not None or abs(now - datetime.now(UTC)) > timedelta(minutes=5):
-        return
-    try:
-        record(values, now)
-    except ArtifactError as error:  # the forecast itself is not at fault
-        print(f"lowtide: {error}", file=sys.stderr)
 
 
 def _band(value: Any) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from lowtide.carbon.signal import IntensitySource
+from lowtide.carbon.signal import IntensitySource, IntensityValue
 from lowtide.energy.ledger import Interval
 from lowtide.errors import CarbonError
 
@@ -26,6 +26,7 @@ def run_now_emissions_g(
     if not working:
         return None
     grams, at = 0.0, start
+    value: IntensityValue | None = None
     span = (working[0].started_at, working[0].ended_at)
     for interval in working:
         if interval.energy_j is None:
@@ -34,8 +35,9 @@ def run_now_emissions_g(
             at += span[1] - span[0]
             span = (interval.started_at, interval.ended_at)
         try:
-            intensity = source.current(at).intensity_g_per_kwh
+            if value is None or not value.start <= at < value.end:
+                value = source.current(at)
         except CarbonError:
             return None
-        grams += interval.energy_j / 3.6e6 * intensity * interval.pue
+        grams += interval.energy_j / 3.6e6 * value.intensity_g_per_kwh * interval.pue
     return grams

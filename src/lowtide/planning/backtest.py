@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import numpy as np
 
-from lowtide.carbon.forecast.hourly import filled
+from lowtide.carbon.forecast.hourly import Hourly, filled
 from lowtide.carbon.forecast.walk import Walk, walk
 from lowtide.planning.choice import BAND_WIDTH, Outlook
 from lowtide.planning.greedy import least_grams
@@ -54,8 +53,8 @@ class Grid:
     forecasts: Walk
 
 
-def prepare(values: np.ndarray, start: datetime, setting: Setting) -> Grid:
-    return Grid(values, filled(values), walk(values, start, setting.window))
+def prepare(series: Hourly, setting: Setting) -> Grid:
+    return Grid(series.values, filled(series.values), walk(series, setting.window))
 
 
 def releases(grid: Grid, setting: Setting, num_starts: int | None) -> list[int]:

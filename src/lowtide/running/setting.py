@@ -13,7 +13,9 @@ from lowtide.params import CarbonParams, ScheduleParams, load_params
 
 PACKAGED_ZONE = "US-CISO"
 # What belongs to the zone of the params file, and not to another.
-OF_THE_ZONE = ("trace", "replay_start", "base_url", "second_source", "constant_g_per_kwh")
+OF_THE_ZONE = (
+    "trace", "replay_start", "base_url", "second_source", "constant_g_per_kwh", "weather"
+)  # fmt: skip
 # What a command needs to know that is run where no params.yaml is.
 OUTSIDE_CARBON = {"source": "auto", "replay_speed": 1.0, "pue": 1.0}
 OUTSIDE_SCHEDULE = {

@@ -101,7 +101,7 @@ def hold(path: Path, patience_s: float) -> Iterator[int]:
     """
     lock = path.with_suffix(".lock")
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # arguments may be secrets
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise ArtifactError(f"cannot write {lock}: {error.strerror}") from None

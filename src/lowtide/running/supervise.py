@@ -121,12 +121,12 @@ class Supervisor:
 
     def _release(self, window: Window) -> None:
         self._note_pause()
-        _even_on_a_full_disk(window.resume)
         self.work.go()
         if self.terms.restartable:
             self.child.start()
         else:
             self.child.resume()
+        _even_on_a_full_disk(window.resume)  # after it: nothing that this waits for delays the work
 
     def _note_pause(self) -> None:
         if self._held_since is not None:

@@ -4,6 +4,7 @@ Nothing can be done in a process that is killed, and a command that was stopped 
 would stay stopped for ever. So the watchdog holds the reading end of a pipe: when that ends it
 looks for the command's processes, by a mark in their environment and by their session, lets them
 go on, and, unless told to keep them, terminates them, and kills what is left after a grace period.
+Kept or not, it stays as long as they do.
 The command is ended because a run without its meter is not accounted for.
 """
 
@@ -20,6 +21,7 @@ from lowtide.running.processes import signal_each
 
 MARK = "LOWTIDE_EXEC_MARK"
 POLL_S = 0.05
+KEPT_POLL_S = 2.0
 KILLING_S = 5.0
 
 
@@ -74,9 +76,14 @@ def members(mark: str, sessions: set[int]) -> list[psutil.Process]:
 
 
 def end_orphans(mark: str, sessions: set[int], grace_s: float, *, keep: bool) -> None:
-    """Let them go on; unless kept, with a SIGTERM each, and a SIGKILL after `grace_s`."""
+    """Let them go on; unless kept, with a SIGTERM each, and a SIGKILL after `grace_s`.
+
+    Those that are kept are waited for: until then the lock says that the command runs.
+    """
     if keep:
         signal_each(members(mark, sessions), signal.SIGCONT)
+        while members(mark, sessions):
+            time.sleep(KEPT_POLL_S)
         return
     asked: set[psutil.Process] = set()
     until_s = time.monotonic() + grace_s

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from lowtide.clock import Clock
 from lowtide.running.state import Job
@@ -14,11 +14,12 @@ SAVE_EVERY_S = 5.0
 
 
 class Work:
-    """Counts the clock's time between `go` and `rest`. `save` is called every 5 s and at a rest."""
+    """Counts the hours between `go` and `rest`, but not those that the machine was suspended, nor
+    a jump of a clock that was set. `save` is called every 5 s and at a rest."""
 
     def __init__(self, job: Job, clock: Clock, save: Callable[[Job], None]) -> None:
         self._job, self._clock, self._save = job, clock, save
-        self._since: datetime | None = None
+        self._since: float | None = None  # in hours
         self._saved_s = time.monotonic()
 
     @property
@@ -28,9 +29,8 @@ class Work:
 
     @property
     def active_hours(self) -> float:
-        now = self._clock.now()
-        running = now - self._since if self._since is not None else timedelta()
-        return self._job.active_s / 3600 + running / HOUR
+        running = self._hours() - self._since if self._since is not None else 0.0
+        return self._job.active_s / 3600 + running
 
     def left_hours(self) -> float:
         """By the estimate; a tenth of what was done where that has outlived the estimate."""
@@ -38,7 +38,7 @@ class Work:
         return max(self._job.work_hours - done, LEFT_AT_LEAST * done)
 
     def go(self) -> None:
-        self._since = self._clock.now()
+        self._since = self._hours()
 
     def rest(self) -> None:
         self._job, self._since = self.job, None
@@ -47,6 +47,12 @@ class Work:
     def tick(self) -> None:
         if time.monotonic() - self._saved_s >= SAVE_EVERY_S:
             self._store()
+
+    def _hours(self) -> float:
+        """A replay's time, which does not pass in a suspend either; else the monotonic clock's."""
+        if self._clock.replay:
+            return self._clock.now().timestamp() / 3600
+        return time.monotonic() / 3600
 
     def _store(self) -> None:
         self._saved_s = time.monotonic()

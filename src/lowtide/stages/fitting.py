@@ -16,6 +16,7 @@ from lowtide.params import DistillParams, FitParams, Params
 from lowtide.planning.chart import plan_figure
 from lowtide.planning.horizon import Decision
 from lowtide.stages.context import StageContext, fingerprint
+from lowtide.training.allocator import keep_freed_memory
 from lowtide.training.checkpoint import Progress, peek_checkpoint
 from lowtide.training.fit import Fit, fit
 from lowtide.training.losses import LossFunction, distillation_loss
@@ -45,6 +46,7 @@ def run_fit(
 
     `later_work`: what the stages after this one still need, in units of this fit's work.
     """
+    keep_freed_memory()
     torch.manual_seed(params.seed)
     device = pick_device()
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

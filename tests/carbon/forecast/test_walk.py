@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lowtide.carbon.forecast.hourly import Hourly
 from lowtide.carbon.forecast.walk import first_fit, fit, predict, walk
 from tests.carbon.forecast.grids import START, grid_series
 
@@ -12,7 +13,7 @@ SERIES = grid_series(24 * 7 * 26)
 def test_a_forecast_does_not_change_with_what_comes_later() -> None:
     cut = 24 * 7 * 20
     changed = np.append(SERIES[:cut], SERIES[cut:] + 500)
-    one, other = walk(SERIES, START, 24), walk(changed, START, 24)
+    one, other = walk(Hourly(START, SERIES), 24), walk(Hourly(START, changed), 24)
     assert np.isfinite(one.mean[cut - 400 : cut]).all()
     assert np.array_equal(one.mean[: cut + 1], other.mean[: cut + 1], equal_nan=True)
     assert np.array_equal(one.half_width[: cut + 1], other.half_width[: cut + 1], equal_nan=True)
@@ -20,7 +21,7 @@ def test_a_forecast_does_not_change_with_what_comes_later() -> None:
 
 def test_it_beats_the_same_hour_a_day_before_at_every_horizon() -> None:
     half = len(SERIES) // 2
-    found = walk(SERIES, START, 24)
+    found = walk(Hourly(START, SERIES), 24)
     for ahead in (1, 6, 12, 24):
         rows = np.arange(half, len(SERIES) - ahead + 1)
         target = SERIES[rows + ahead - 1]
@@ -31,7 +32,7 @@ def test_it_beats_the_same_hour_a_day_before_at_every_horizon() -> None:
 
 def test_the_80_percent_band_holds_about_80_percent() -> None:
     half = len(SERIES) // 2
-    found = walk(SERIES, START, 12)
+    found = walk(Hourly(START, SERIES), 12)
     rows = np.arange(half, len(SERIES) - 12)
     for ahead in (1, 12):
         inside = np.abs(SERIES[rows + ahead - 1] - found.mean[rows, ahead - 1])
@@ -40,18 +41,18 @@ def test_the_80_percent_band_holds_about_80_percent() -> None:
 
 def test_the_fitted_models_say_what_the_walk_would_have_said() -> None:
     num = len(SERIES) - 5
-    models = fit(SERIES[:num], START, 24)
-    mean, half = predict(models, SERIES[:num], START)
-    found = walk(SERIES, START, 24)
+    models = fit(Hourly(START, SERIES[:num]), 24)
+    mean, half = predict(models, Hourly(START, SERIES[:num]))
+    found = walk(Hourly(START, SERIES), 24)
     assert mean == pytest.approx(found.mean[num], rel=1e-9)
     assert half == pytest.approx(found.half_width[num], rel=1e-9)
 
 
 def test_too_short_a_history_has_no_models() -> None:
     short = SERIES[: first_fit(START) - 1]
-    assert fit(short, START, 24) == []
+    assert fit(Hourly(START, short), 24) == []
 
 
 def test_a_constant_grid_is_forecast_as_constant() -> None:
-    found = walk(np.full(24 * 7 * 12, 300.0), START, 6)
+    found = walk(Hourly(START, np.full(24 * 7 * 12, 300.0)), 6)
     assert found.mean[-1] == pytest.approx([300.0] * 6)

@@ -23,7 +23,7 @@ def evaluate_forecasts(series: Hourly) -> dict[str, Any]:
         CarbonError: the trace is too short to have trained forecasts in its second half.
     """
     values, half = series.values, len(series) // 2
-    found = walk(values, series.start, max(HORIZONS), since=half)
+    found = walk(series, max(HORIZONS), since=half)
     if not np.isfinite(found.mean).any():
         raise CarbonError(
             f"a trace of {len(series)} h is too short to score forecasts on: give one of 14 weeks"

@@ -1,26 +1,28 @@
 """Values of any step as means of whole UTC hours: what the forecaster works on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 
+from lowtide.carbon.forecast.drivers import HALF, HOUR, WEEK, Drivers
 from lowtide.carbon.signal import IntensityValue
 
-HOUR = timedelta(hours=1)
-HALF = 0.5  # an hour that is covered by less is missing
-WEEK = 168
 LONG = 10 * WEEK
 CARRY_HOURS = 3  # how long the last value stands in for a missing one
 
 
 @dataclass(frozen=True)
 class Hourly:
-    """`values[i]` is the mean of the hour from `start + i hours` on, NaN where missing."""
+    """`values[i]` is the mean of the hour from `start + i hours` on, NaN where missing.
+
+    `drivers` is what is known of the causes, on its own time line.
+    """
 
     start: datetime
     values: np.ndarray
+    drivers: Drivers | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -41,19 +43,25 @@ def hourly(history: Sequence[IntensityValue], at: datetime) -> Hourly:
     edges = np.array(
         [[(value.start - start) / HOUR, (value.end - start) / HOUR] for value in history]
     )
-    levels = np.array([value.intensity_g_per_kwh for value in history])
-    covered, total = np.zeros(num + 1), np.zeros(num + 1)
+    levels = np.array([[value.intensity_g_per_kwh] for value in history])
+    return Hourly(start, hour_means(edges, levels, num)[:, 0])
+
+
+def hour_means(edges: np.ndarray, levels: np.ndarray, num: int) -> np.ndarray:
+    """[num, k] means of the hours from 0 on; NaN where less than half an hour is known.
+
+    edges: [n, 2] begin and end of each row in hours; levels: [n, k] what held meanwhile.
+    """
+    covered, total = np.zeros(num), np.zeros((num, levels.shape[1]))
     first = np.floor(edges[:, 0]).astype(int)
     for step in range(int(np.ceil((edges[:, 1] - first).max()))):
         hour = first + step
         part = np.minimum(edges[:, 1], hour + 1) - np.maximum(edges[:, 0], hour)
         inside = (part > 0) & (hour < num) & (hour >= 0)
         np.add.at(covered, hour[inside], part[inside])
-        np.add.at(total, hour[inside], (part * levels)[inside])
-    known = covered[:num] >= HALF
-    means = np.full(num, np.nan)
-    means[known] = total[:num][known] / covered[:num][known]
-    return Hourly(start, means)
+        np.add.at(total, hour[inside], (part[:, None] * levels)[inside])
+    covered[covered < HALF] = np.nan
+    return total / covered[:, None]
 
 
 def from_week(series: Hourly) -> Hourly:
@@ -62,7 +70,7 @@ def from_week(series: Hourly) -> Hourly:
     skipped = -int(series.start.timestamp() // 3600) % WEEK
     if len(series) < LONG or skipped == 0:
         return series
-    return Hourly(series.start + HOUR * skipped, series.values[skipped:])
+    return replace(series, start=series.start + HOUR * skipped, values=series.values[skipped:])
 
 
 def filled(values: np.ndarray) -> np.ndarray:

@@ -1,111 +1,148 @@
 """Forecasts as they were issued, kept to be scored against what happened."""
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from lowtide import artifacts
-from lowtide.carbon.signal import IntensitySource, IntensityValue
+import numpy as np
+
+from lowtide.carbon.forecast.hourly import floor_hour
+from lowtide.carbon.forecast.step_function import StepFunction
+from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import ArtifactError
 
-PATH = artifacts.STATE / "carbon" / "issued.db"
+NAME = "forecasts.db"  # in the folder of what is known of the grid
+KEPT = timedelta(days=120)
+RECENT = timedelta(days=28)  # over whose errors a band is taken
+ENOUGH = 48  # errors that a band needs
+LEADS = (2, 6, 12, 24, 48, 96, 400)  # hours ahead up to which errors are taken together
+COVERAGE = 0.8
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS issued (
-    zone TEXT, source TEXT, kind TEXT, issued_at TEXT, start TEXT, end TEXT,
+    zone TEXT, source TEXT, kind TEXT, issued_s REAL, start_s REAL, end_s REAL,
     mean REAL, low REAL, high REAL,
-    PRIMARY KEY (zone, source, kind, issued_at, start)
+    PRIMARY KEY (zone, source, kind, issued_s, start_s)
 ) WITHOUT ROWID;
 """
 
 
-def record(forecast: Sequence[IntensityValue], at: datetime, path: Path = PATH) -> None:
-    """Keep a forecast; the same one twice is kept once. ArtifactError if it cannot be written."""
-    rows = [
-        (v.zone, v.source, v.kind, (v.issued_at or at).isoformat(),
-         v.start.isoformat(), v.end.isoformat(), v.intensity_g_per_kwh, v.low, v.high)
-        for v in forecast
-    ]  # fmt: skip
-    try:
-        with closing(_open(path)) as connection, connection:
-            connection.executemany(
-                "INSERT OR IGNORE INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-            )
-    except sqlite3.Error as error:
-        raise _unusable(path, error) from None
+class IssuedFile:
+    """One SQLite file of forecasts, at most one an hour of each source and zone.
 
+    Every method raises ArtifactError where the file cannot be used.
+    """
 
-def score(source: IntensitySource, until: datetime, path: Path = PATH) -> list[dict[str, Any]]:
-    """Each kept forecast source of a zone against the measured values, by hours ahead."""
-    try:
-        with closing(_open(path)) as connection:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def record(self, forecast: Sequence[IntensityValue], now: datetime) -> None:
+        if not forecast:
+            return
+        first = forecast[0]
+        issued = first.issued_at or now
+        hour_s = floor_hour(issued).timestamp()
+        series = (first.zone, first.source, first.kind)
+        rows = [
+            (*series, issued.timestamp(), v.start.timestamp(), v.end.timestamp(),
+             v.intensity_g_per_kwh, v.low, v.high)
+            for v in forecast
+        ]  # fmt: skip
+        with self._connection() as connection:
+            known = connection.execute(
+                "SELECT 1 FROM issued WHERE zone = ? AND source = ? AND kind = ?"
+                " AND issued_s >= ? AND issued_s < ? LIMIT 1",
+                (*series, hour_s, hour_s + 3600),
+            ).fetchone()
+            if known:
+                return
+            connection.execute("DELETE FROM issued WHERE end_s < ?", ((now - KEPT).timestamp(),))
+            connection.executemany("INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def first_start(self, zone: str) -> datetime | None:
+        """From when on measured values are needed to score the forecasts of a zone."""
+        with self._connection() as connection:
+            (start_s,) = connection.execute(
+                "SELECT min(start_s) FROM issued WHERE zone = ?", (zone,)
+            ).fetchone()
+        return None if start_s is None else datetime.fromtimestamp(start_s, UTC)
+
+    def score(self, zone: str, measured: Sequence[IntensityValue]) -> list[dict[str, Any]]:
+        """Each source of a zone against measured values, by hours ahead."""
+        scores = []
+        for source in self._sources(zone, measured):
+            ahead, error, inside = self._errors(zone, source, measured, 0.0)
+            for hours in np.unique(ahead):
+                at = ahead == hours
+                known = inside[at][np.isfinite(inside[at])]
+                scores.append(
+                    {
+                        "source": source,
+                        "hours_ahead": int(hours),
+                        "num": int(at.sum()),
+                        "mae": float(np.abs(error[at]).mean()),
+                        "coverage_80": float(known.mean()) if len(known) else None,
+                    }
+                )
+        return scores
+
+    def half_widths(
+        self, zone: str, source: str, measured: Sequence[IntensityValue], at: datetime
+    ) -> np.ndarray:
+        """Half the 80 % band of a source's forecasts by hours ahead, [max(LEADS) + 1], from what
+        it was wrong by in four weeks (split conformal prediction); NaN with too few errors."""
+        ahead, error, _ = self._errors(zone, source, measured, (at - RECENT).timestamp())
+        widths = np.full(LEADS[-1] + 1, np.nan)
+        for after, until in zip((-1, *LEADS), LEADS, strict=False):
+            errors = np.abs(error[(ahead > after) & (ahead <= until)])
+            if len(errors) >= ENOUGH:
+                rank = min(np.ceil((len(errors) + 1) * COVERAGE) / len(errors), 1.0)
+                widths[after + 1 : until + 1] = np.quantile(errors, rank)
+        return widths
+
+    def _sources(self, zone: str, measured: Sequence[IntensityValue]) -> list[str]:
+        if not measured:
+            return []
+        with self._connection() as connection:
             rows = connection.execute(
-                "SELECT source, kind, issued_at, start, end, mean, low, high FROM issued"
-                " WHERE zone = ? AND end <= ? ORDER BY start",
-                (source.zone, until.isoformat()),
+                "SELECT DISTINCT source FROM issued WHERE zone = ? AND kind = ? ORDER BY source",
+                (zone, measured[0].kind),
+            )
+            return [source for (source,) in rows]
+
+    def _errors(
+        self, zone: str, source: str, measured: Sequence[IntensityValue], since_s: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(hours ahead, actual - forecast, within the band or not, NaN without one), each [n], of
+        the intervals issued since then that the measured values cover."""
+        if not measured:
+            return np.empty(0), np.empty(0), np.empty(0)
+        actual = StepFunction.of(measured)
+        with self._connection() as connection:
+            found = connection.execute(
+                "SELECT issued_s, start_s, end_s, mean, low, high FROM issued"
+                " WHERE zone = ? AND source = ? AND kind = ? AND issued_s >= ? AND end_s <= ?",
+                (zone, source, measured[0].kind, since_s, measured[-1].end.timestamp()),
             ).fetchall()
-    except sqlite3.Error as error:
-        raise _unusable(path, error) from None
-    if not rows:
-        return []
-    first = datetime.fromisoformat(rows[0][3])
-    measured = [v for v in source.history(first, until) if v.status == "measured"]
-    groups: dict[tuple[str, int], list[tuple[float, bool | None]]] = {}
-    for name, kind, issued_at, start, end, mean, low, high in rows:
-        actual = _mean(measured, datetime.fromisoformat(start), datetime.fromisoformat(end), kind)
-        if actual is None:
-            continue
-        lead = datetime.fromisoformat(start) - datetime.fromisoformat(issued_at)
-        ahead = max(int(lead / timedelta(hours=1)) + 1, 1)
-        inside = None if low is None else low <= actual <= high
-        groups.setdefault((name, ahead), []).append((abs(actual - mean), inside))
-    return [
-        {
-            "source": name,
-            "hours_ahead": ahead,
-            "num": len(found),
-            "mae": sum(error for error, _ in found) / len(found),
-            "coverage_80": _share([inside for _, inside in found]),
-        }
-        for (name, ahead), found in sorted(groups.items())
-    ]
+        issued_s, start_s, end_s, mean, low, high = np.array(found, float).reshape(-1, 6).T
+        level = actual.means(start_s, end_s)
+        known = np.isfinite(level)
+        ahead = np.maximum((start_s - issued_s) // 3600 + 1, 1)
+        inside = np.where(np.isfinite(low), (low <= level) & (level <= high), np.nan)
+        return ahead[known], (level - mean)[known], inside[known]
 
-
-def _mean(
-    measured: Sequence[IntensityValue], start: datetime, end: datetime, kind: str
-) -> float | None:
-    """Of the values inside an interval; None unless they cover it."""
-    parts = [
-        ((min(v.end, end) - max(v.start, start)).total_seconds(), v.intensity_g_per_kwh)
-        for v in measured
-        if v.kind == kind and v.start < end and v.end > start
-    ]
-    covered = sum(seconds for seconds, _ in parts)
-    if covered < (end - start).total_seconds() - 1:
-        return None
-    return sum(seconds * level for seconds, level in parts) / covered
-
-
-def _share(flags: Sequence[bool | None]) -> float | None:
-    known = [flag for flag in flags if flag is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=10)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(_SCHEMA)
-    except (OSError, sqlite3.Error) as error:
-        raise _unusable(path, error) from None
-    return connection
-
-
-def _unusable(path: Path, error: Exception) -> ArtifactError:
-    return ArtifactError(
-        f"the issued forecasts in {path} cannot be used ({error}): free some disk, or move the "
-        "file away if it is broken"
-    )
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._path, timeout=10)) as connection, connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.executescript(_SCHEMA)
+                yield connection
+        except (OSError, sqlite3.Error) as error:
+            raise ArtifactError(
+                f"the issued forecasts in {self._path} cannot be used ({error}): free some disk, "
+                "or move the file away if it is broken"
+            ) from None

@@ -12,17 +12,21 @@ from lowtide.carbon.forecast.walk import StepModel, fit, last_boundary
 from lowtide.errors import ArtifactError
 
 FOLDER = artifacts.STATE / "carbon" / "models"
-VERSION = "1"  # of the features; a file of another one is fitted anew
+VERSION = "2"  # of the features; a file of another one is fitted anew
 
 
 def models_for(series: Hourly, horizon: int, name: str) -> list[StepModel]:
     """The models in force for a series, from disk if they were fitted on the same hours."""
-    known = series.values[: last_boundary(series.start, len(series))]
-    key = _digest(VERSION, series.start.isoformat(), str(horizon), known.tobytes())
+    num = last_boundary(series.start, len(series))
+    known = [series.values[:num].tobytes()]
+    if series.drivers is not None:
+        drivers = series.drivers.aligned(series.start, num, 0)
+        known += [drivers.seen.tobytes(), drivers.coming.tobytes()]
+    key = _digest(VERSION, series.start.isoformat(), str(horizon), *known)
     path = FOLDER / f"{_digest(name, str(horizon))[:16]}.npz"
     models = _read(path, key)
     if models is None:
-        models = fit(series.values, series.start, horizon)
+        models = fit(series, horizon)
         _write(path, key, models)
     return models
 
@@ -40,14 +44,20 @@ def _read(path: Path, key: str) -> list[StepModel] | None:
         with np.load(path, allow_pickle=False) as file:
             if str(file["key"]) != key:
                 return None
-            sizes, weights = file["sizes"], file["weights"]
-            parts = np.split(weights, np.cumsum(sizes)[:-1]) if len(sizes) else []
+            rows = zip(
+                _split(file["weights"], file["sizes"]), file["driver_weights"], file["numbers"],
+                strict=True,
+            )  # fmt: skip
             return [
-                StepModel(part, float(share), float(width))
-                for part, share, width in zip(parts, file["shares"], file["widths"], strict=True)
+                StepModel(weights, driver_weights, *(float(number) for number in numbers))
+                for weights, driver_weights, numbers in rows
             ]
     except (OSError, ValueError, KeyError, BadZipFile):
         return None
+
+
+def _split(weights: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+    return np.split(weights, np.cumsum(sizes)[:-1]) if len(sizes) else []
 
 
 def _write(path: Path, key: str, models: list[StepModel]) -> None:
@@ -56,8 +66,8 @@ def _write(path: Path, key: str, models: list[StepModel]) -> None:
         "key": np.array(key),
         "sizes": np.array([len(model.weights) for model in models], dtype=np.int64),
         "weights": np.concatenate([model.weights for model in models] or [np.empty(0)]),
-        "shares": np.array([model.share for model in models]),
-        "widths": np.array([model.width for model in models]),
+        "driver_weights": np.array([model.driver_weights for model in models]),
+        "numbers": np.array([[model.trust, model.share, model.width] for model in models]),
     }
     try:
         with artifacts.atomic(path) as temporary, temporary.open("wb") as file:

@@ -1,11 +1,12 @@
 """A forecast from history alone: trained where there is enough of it, else by rule."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
+from lowtide.carbon.forecast.drivers import Drivers
 from lowtide.carbon.forecast.hourly import Hourly, floor_hour, from_week, hourly
 from lowtide.carbon.forecast.kept import models_for
 from lowtide.carbon.forecast.rule import by_rule
@@ -28,7 +29,10 @@ class Outlook:
 
 
 def forecast_values(
-    history: Sequence[IntensityValue], at: datetime, hours: float
+    history: Sequence[IntensityValue],
+    at: datetime,
+    hours: float,
+    drivers: Drivers | None = None,
 ) -> list[IntensityValue]:
     """Hourly values covering [at, at + hours) from values that ended by `at`, with 80 % bands.
 
@@ -43,7 +47,7 @@ def forecast_values(
     last, first = history[-1], floor_hour(at)
     end = at + timedelta(hours=hours)
     num = int(np.ceil((end - first) / HOUR))
-    series = from_week(hourly(history, at))
+    series = from_week(replace(hourly(history, at), drivers=drivers))
     outlook = _outlook(series, history, at, num)
     values = []
     for step in range(num):
@@ -69,7 +73,7 @@ def _outlook(series: Hourly, history: Sequence[IntensityValue], at: datetime, nu
     models = models_for(series, horizon, f"{last.zone} {last.source} {last.kind}")
     if not models:
         return rule
-    mean, half = predict(models, series.values, series.start)
+    mean, half = predict(models, series)
     if num > horizon:
         mean = np.append(mean, rule.mean[horizon:])
         half = np.append(half, rule.half_width[horizon:])

@@ -1,7 +1,8 @@
 """Ridge regressions, one per hour ahead, refitted every week on all that was known by then.
 
-The same walk over the past gives the weights for the next forecast, the forecasts that would have
-been issued (a backtest), and from their errors the bands (split conformal prediction).
+What drives the grid, where it is known, corrects them as far as it would have helped. The same walk
+over the past gives the weights for the next forecast, the forecasts that would have been issued (a
+backtest), and from their errors the bands (split conformal prediction).
 """
 
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from datetime import datetime
 
 import numpy as np
 
+from lowtide.carbon.forecast.drivers import WEEK, DriverFeatures
 from lowtide.carbon.forecast.features import NEEDS, Features
-from lowtide.carbon.forecast.hourly import WEEK, filled
+from lowtide.carbon.forecast.hourly import Hourly, filled
+from lowtide.carbon.forecast.ridge import Ridge, mixing_share
 
-SHRINK = 0.01  # ridge penalty per row, on features in units of the week's spread
 LEARN = 2 * WEEK  # rows that a first fit needs
 WILD = 6.0  # a target further off than so many spreads is cut to it
-ERRORS = 8 * WEEK  # rows over whose errors bands and the share of yesterday are taken
+ERRORS = 8 * WEEK  # rows over whose errors the bands and both shares are taken
 COVERAGE = 0.8
 
 
@@ -33,11 +35,36 @@ class Walk:
 
 @dataclass(frozen=True)
 class StepModel:
-    """Of one hour ahead: weights [k], the share of `yesterday`, half the band in spreads."""
+    """Of one hour ahead: weights [k], those of the drivers [j] and how far they are trusted, the
+    share of `yesterday`, half the band in spreads. j is 0 without drivers."""
 
     weights: np.ndarray
+    driver_weights: np.ndarray
+    trust: float
     share: float
     width: float
+
+
+class _Rows:
+    """What the models of all hours ahead have in common at the rows of a series."""
+
+    def __init__(self, series: Hourly, rows: np.ndarray, horizon: int) -> None:
+        self.rows = rows
+        values = filled(series.values)
+        if len(rows) and rows[-1] == len(values):  # the hour to come
+            values = np.append(values, np.nan)
+        self.features = Features(values, series.start, rows)
+        self.anchor, self.scale = self.features.anchor, self.features.scale
+        self._drivers = None
+        if series.drivers is not None:
+            aligned = series.drivers.aligned(series.start, len(series), horizon + 1)
+            self._drivers = DriverFeatures(aligned, rows)
+
+    def drivers(self, step: int) -> np.ndarray:
+        """Their design matrix [rows, j]."""
+        if self._drivers is None:
+            return np.empty((len(self.rows), 0))
+        return self._drivers.design(step)
 
 
 def first_fit(start: datetime) -> int:
@@ -55,107 +82,100 @@ def _boundary(start: datetime, least: int) -> int:
     return least + -(hours + least) % WEEK
 
 
-def walk(values: np.ndarray, start: datetime, horizon: int, since: int = 0) -> Walk:
+def walk(series: Hourly, horizon: int, since: int = 0) -> Walk:
     """What would have been forecast at each hour of the series, from row `since` on.
 
-    values: [n] hourly g/kWh with NaN gaps. A forecast for row t uses hours before t only, and
-    weights fitted on hours before the last week's boundary.
+    A forecast for row t uses hours before t only, and weights fitted on hours before the last
+    week's boundary.
     """
-    num = len(values)
+    num = len(series)
     mean = np.full((num, horizon), np.nan)
     half_width = np.full((num, horizon), np.nan)
-    rows = np.arange(NEEDS, num)
-    features = Features(filled(values), start, rows) if len(rows) else None
-    for step in range(horizon if features else 0):
-        assert features is not None
-        models, found = _walk_step(features, values, start, rows, step)
-        if not models:
-            continue
-        mean[NEEDS:, step], half_width[NEEDS:, step] = found
+    if num > NEEDS:
+        rows = _Rows(series, np.arange(NEEDS, num), horizon)
+        for step in range(horizon):
+            _, (mean[NEEDS:, step], half_width[NEEDS:, step]) = _walk_step(rows, series, step)
     mean[:since], half_width[:since] = np.nan, np.nan
     return Walk(mean, half_width)
 
 
-def fit(values: np.ndarray, start: datetime, horizon: int) -> list[StepModel]:
+def fit(series: Hourly, horizon: int) -> list[StepModel]:
     """The models in force after the last row, one per hour ahead; empty if history is short."""
-    rows = np.arange(NEEDS, last_boundary(start, len(values)))
-    if len(values) < first_fit(start):
+    if len(series) < first_fit(series.start):
         return []
-    features = Features(filled(values), start, rows)
-    fitted = [_walk_step(features, values, start, rows, step)[0] for step in range(horizon)]
-    return [models[-1] for models in fitted]
+    rows = _Rows(series, np.arange(NEEDS, last_boundary(series.start, len(series))), horizon)
+    return [_walk_step(rows, series, step)[0][-1] for step in range(horizon)]
 
 
-def predict(
-    models: list[StepModel], values: np.ndarray, start: datetime
-) -> tuple[np.ndarray, np.ndarray]:
+def predict(models: list[StepModel], series: Hourly) -> tuple[np.ndarray, np.ndarray]:
     """(mean, half_width), each [H], for the hours after the last row."""
-    row = np.array([len(values)])
-    padded = np.append(filled(values), np.nan)
-    features = Features(padded, start, row)
+    rows = _Rows(series, np.array([len(series)]), len(models))
     mean, half = np.empty(len(models)), np.empty(len(models))
     for step, model in enumerate(models):
-        own = features.anchor + features.scale * (features.design(step) @ model.weights)
-        mean[step] = own[0] + model.share * (features.yesterday(step)[0] - own[0])
-        half[step] = features.scale[0] * model.width
+        own = rows.anchor + rows.scale * (rows.features.design(step) @ model.weights)
+        off = rows.drivers(step) @ model.driver_weights
+        mixed = _moved(own, off, model.trust * rows.scale)
+        mean[step] = (mixed + model.share * (rows.features.yesterday(step) - mixed))[0]
+        half[step] = rows.scale[0] * model.width
     return np.maximum(mean, 0.0), half
 
 
 def _walk_step(
-    features: Features, values: np.ndarray, start: datetime, rows: np.ndarray, step: int
+    rows: _Rows, series: Hourly, step: int
 ) -> tuple[list[StepModel], tuple[np.ndarray, np.ndarray]]:
-    design = features.design(step)
-    target = np.full(len(rows), np.nan)
-    seen = rows + step < len(values)
-    target[seen] = values[rows[seen] + step]
-    known = np.isfinite(target)
-    scaled = np.clip((target - features.anchor) / features.scale, -WILD, WILD)
-    yesterday = features.yesterday(step)
-    bounds = _bounds(start, int(rows[-1]) + 1 if len(rows) else 0)
-    own = np.full(len(rows), np.nan)
-    mean, half = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    gram, moment = np.zeros((design.shape[1],) * 2), np.zeros(design.shape[1])
+    """The models of one hour ahead, a week apart, and what they said: (mean, half_width)."""
+    num = len(rows.rows)
+    design, drivers = rows.features.design(step), rows.drivers(step)
+    yesterday = rows.features.yesterday(step)
+    target = np.full(num, np.nan)
+    seen = rows.rows + step < len(series)
+    target[seen] = series.values[rows.rows[seen] + step]
+    own, driven, mixed, mean, half, errors = (np.full(num, np.nan) for _ in range(6))
+    base = Ridge(design, _in_spreads(target - rows.anchor, rows.scale))
+    correction = Ridge(drivers, errors)  # learns from errors made out of sample
     models: list[StepModel] = []
-    learnt = 0
-    for bound in bounds:
+    for bound in _bounds(series.start, int(rows.rows[-1]) + 1 if num else 0):
         stop = max(bound - step - NEEDS, 0)  # rows whose target was known at the boundary
-        new = slice(learnt, stop)
-        part = design[new][known[new]]
-        gram += part.T @ part
-        moment += part.T @ scaled[new][known[new]]
-        learnt = stop
+        base.learn(stop)
+        correction.learn(stop)
         if stop < LEARN:
             continue
-        weights = _solve(gram, moment, learnt)
-        week = slice(bound - NEEDS, min(bound - NEEDS + WEEK, len(rows)))
+        week = slice(bound - NEEDS, min(bound - NEEDS + WEEK, num))
         recent = slice(max(stop - ERRORS, 0), stop)
-        share = _share(own[recent], yesterday[recent], target[recent])
-        width = _width(mean[recent], target[recent], features.scale[recent])
-        models.append(StepModel(weights, share, width))
-        own[week] = features.anchor[week] + features.scale[week] * (design[week] @ weights)
-        mean[week] = np.maximum(own[week] + share * (yesterday[week] - own[week]), 0.0)
-        half[week] = features.scale[week] * width
+        weights, driver_weights = base.weights(), _driver_weights(correction)
+        trust = mixing_share(own[recent], driven[recent], target[recent])
+        share = mixing_share(mixed[recent], yesterday[recent], target[recent])
+        width = _width(mean[recent], target[recent], rows.scale[recent])
+        models.append(StepModel(weights, driver_weights, trust, share, width))
+        own[week] = rows.anchor[week] + rows.scale[week] * (design[week] @ weights)
+        errors[week] = _in_spreads(target[week] - own[week], rows.scale[week])
+        off = drivers[week] @ driver_weights
+        driven[week] = own[week] + rows.scale[week] * off
+        mixed[week] = _moved(own[week], off, trust * rows.scale[week])
+        mean[week] = np.maximum(mixed[week] + share * (yesterday[week] - mixed[week]), 0.0)
+        half[week] = rows.scale[week] * width
     return models, (mean, half)
+
+
+def _driver_weights(correction: Ridge) -> np.ndarray:
+    """0 without drivers, or with too little known of them."""
+    if not correction.num_features or correction.num < LEARN:
+        return np.zeros(correction.num_features)
+    return correction.weights()
+
+
+def _moved(own: np.ndarray, off: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Forecasts moved by `off` times `scale`, where that is known."""
+    return np.asarray(own + np.nan_to_num(off * scale))
+
+
+def _in_spreads(difference: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return np.asarray(np.clip(difference / scale, -WILD, WILD))
 
 
 def _bounds(start: datetime, num: int) -> list[int]:
     first = _boundary(start, NEEDS + LEARN)
     return list(range(first, num + 1, WEEK))
-
-
-def _solve(gram: np.ndarray, moment: np.ndarray, num: int) -> np.ndarray:
-    penalised = gram + SHRINK * num * np.eye(len(gram))
-    penalised[-1, -1] = gram[-1, -1] + 1e-9  # the constant is free
-    return np.asarray(np.linalg.solve(penalised, moment))
-
-
-def _share(own: np.ndarray, yesterday: np.ndarray, target: np.ndarray) -> float:
-    """How much of `yesterday` to mix in: least squares over past forecasts, between 0 and 1."""
-    known = np.isfinite(own) & np.isfinite(target)
-    apart = yesterday[known] - own[known]
-    if not known.any() or not apart.any():
-        return 0.0
-    return float(np.clip(apart @ (target[known] - own[known]) / (apart @ apart), 0.0, 1.0))
 
 
 def _width(mean: np.ndarray, target: np.ndarray, scale: np.ndarray) -> float:
