@@ -18,7 +18,7 @@ QUICK = {
     "train": {"epochs": 2, "batch_size": 8, "precision": "fp32"},
     "distill": {"epochs": 2, "batch_size": 8, "precision": "fp32"},
     "prune": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
-    "model": {"teacher": "tidenet-s", "student": "tidenet-xs"},
+    "model": {"teacher": "tidenet-m", "student": "tidenet-xs"},
     "quantize": {"calibration_images": 8, "val_accuracy_drop_max": 1.0},
     "evaluate": {"num_repeats": 5, "num_threads": 1, "batch_size": 8},
 }

@@ -126,8 +126,9 @@ def test_an_impossible_budget_is_a_refusal_and_no_error(project: Any, first_run:
     assert alias(project, "candidate") > champion
     judged = project.run("lowtide", "judge", "--json", check=False)
     assert judged.returncode == 3
-    reasons = json.loads(judged.stdout)["reasons"]
-    assert [r["check"] for r in reasons if not r["passed"]] == ["inference_energy_j"]
+    refused = {r["check"] for r in json.loads(judged.stdout)["reasons"] if not r["passed"]}
+    assert "inference_energy_j" in refused
+    assert refused <= {"inference_energy_j", "break_even_inferences"}  # its joules are measured
 
 
 def test_a_rollback_without_an_earlier_champion_is_refused(project: Any, first_run: str) -> None:
