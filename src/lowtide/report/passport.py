@@ -5,7 +5,9 @@ from typing import Any
 
 from lowtide import artifacts
 from lowtide.artifacts import write_json, write_text
-from lowtide.errors import ArtifactError
+from lowtide.carbon.sources import open_source
+from lowtide.energy.ledger import Ledger
+from lowtide.errors import ArtifactError, CarbonError
 from lowtide.params import Params
 from lowtide.pipeline import (
     TRAINING,
@@ -18,6 +20,7 @@ from lowtide.pipeline import (
 )
 from lowtide.report.plots import candidates_plot, curves_plot, stages_plot
 from lowtide.report.text import number
+from lowtide.report.timeline import HOUR, read_spans, timeline_plot
 
 HTML = artifacts.REPORTS / "passport.html"
 JSON = artifacts.REPORTS / "passport.json"
@@ -38,7 +41,7 @@ def write_passport(params: Params) -> dict[str, Any]:
         raise ArtifactError(f"no report of {', '.join(missing)} yet: run `dvc repro` first")
     content = passport(reports, params)
     write_json(JSON, content)
-    write_text(HTML, _render(content, reports))
+    write_text(HTML, _render(content, params, reports))
     return {"html": str(HTML), "json": str(JSON), "passport": content}
 
 
@@ -81,13 +84,30 @@ def origins(reports: Reports) -> list[dict[str, Any]]:
     return found
 
 
-def _render(content: dict[str, Any], reports: dict[str, dict[str, Any]]) -> str:
+def _timeline(params: Params, reports: dict[str, dict[str, Any]]) -> str | None:
+    """None where the ledger is not at hand: a checkout whose results came from elsewhere."""
+    if not artifacts.LEDGER.exists():
+        return None
+    with Ledger(artifacts.LEDGER) as ledger:
+        spans = read_spans(ledger, reports)
+    if not spans:
+        return None
+    try:
+        source = open_source(params.carbon)
+        values = source.history(spans[0].start - HOUR, spans[-1].end + HOUR)
+    except CarbonError:
+        values = []  # the bands alone
+    return timeline_plot(spans, values)
+
+
+def _render(content: dict[str, Any], params: Params, reports: dict[str, dict[str, Any]]) -> str:
     from jinja2 import Environment, StrictUndefined
 
     template = (resources.files("lowtide.report") / "passport.html.j2").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["figure"] = lambda value, unit="": number(value, unit).strip()
     plots = {
+        "timeline": _timeline(params, reports),
         "stages": stages_plot(content["stages"]),
         "candidates": candidates_plot(content["candidates"]),
         "curves": curves_plot(

@@ -20,7 +20,7 @@ def stages_plot(stages: Mapping[str, Mapping[str, Any]]) -> str:
         for name, stage in stages.items()
         if stage["emissions_g"] is not None and stage["run_now_emissions_g"] is not None
     }
-    figure, axes = _figure()
+    figure, axes = new_figure()
     places = range(len(known))
     axes.barh(
         [p + 0.2 for p in places], [stage["run_now_emissions_g"] for stage in known.values()],
@@ -34,12 +34,12 @@ def stages_plot(stages: Mapping[str, Mapping[str, Any]]) -> str:
     axes.invert_yaxis()
     axes.set_xlabel("g CO2e")
     axes.legend(frameon=False)
-    return _svg(figure)
+    return svg_text(figure)
 
 
 def candidates_plot(candidates: Mapping[str, Mapping[str, Any]]) -> str:
     """Accuracy against joules per inference: up and to the left is better."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     for name, candidate in candidates.items():
         if candidate["inference_energy_j"] is None:
             continue
@@ -50,12 +50,12 @@ def candidates_plot(candidates: Mapping[str, Mapping[str, Any]]) -> str:
         )  # fmt: skip
     axes.set(xscale="log", xlabel="J per inference", ylabel="test accuracy")
     axes.margins(x=0.2, y=0.2)
-    return _svg(figure)
+    return svg_text(figure)
 
 
 def curves_plot(files: Mapping[str, Path]) -> str:
     """Validation accuracy by epoch of each fit."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     for name, path in files.items():
         with path.open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -63,10 +63,10 @@ def curves_plot(files: Mapping[str, Path]) -> str:
         axes.plot(epochs, [float(row["val_accuracy"]) for row in rows], label=name)
     axes.set(xlabel="epoch", ylabel="validation accuracy")
     axes.legend(frameon=False)
-    return _svg(figure)
+    return svg_text(figure)
 
 
-def _figure() -> tuple["Figure", "Axes"]:
+def new_figure() -> tuple["Figure", "Axes"]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3), layout="constrained")
@@ -75,7 +75,7 @@ def _figure() -> tuple["Figure", "Axes"]:
     return figure, axes
 
 
-def _svg(figure: "Figure") -> str:
+def svg_text(figure: "Figure") -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()

@@ -1,0 +1,73 @@
+"""When the pipeline worked, over the grid's intensity: the passport's first plot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from lowtide.carbon.signal import IntensityValue
+from lowtide.energy.ledger import Ledger
+from lowtide.pipeline import TRAINING
+from lowtide.report.plots import BLUE, GREEN, GREY, new_figure, svg_text
+
+HOUR = timedelta(hours=1)
+JOINED = 0.002  # of the whole time: a shorter gap between two spans cannot be seen
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of the clock in which a stage worked, or was parked."""
+
+    start: datetime
+    end: datetime
+    kind: str  # training | other stages | parked
+
+
+def read_spans(ledger: Ledger, reports: Mapping[str, Mapping[str, Any]]) -> list[Span]:
+    """Of the stages that the newest pipeline run has executed, in order."""
+    newest = reports["judge"]["pipeline_id"]
+    spans = [
+        Span(interval.started_at, interval.ended_at, _kind(stage, interval.parked))
+        for stage, report in reports.items()
+        if report["pipeline_id"] == newest
+        for interval in ledger.intervals(report["stage_run_id"])
+    ]
+    return _joined(sorted(spans, key=lambda span: (span.start, span.end)))
+
+
+def timeline_plot(spans: Sequence[Span], values: Sequence[IntensityValue]) -> str:
+    """The spans as bands over the intensity, g/kWh by the clock that they were taken with."""
+    figure, axes = new_figure()
+    edges = [values[0].start, *(value.end for value in values)] if values else []
+    if edges:
+        axes.stairs([v.intensity_g_per_kwh for v in values], edges, color=BLUE, baseline=None)  # type: ignore[arg-type]
+    colours = {"training": GREEN, "other stages": "#e9c46a", "parked": GREY}
+    for kind, colour in colours.items():
+        found = [span for span in spans if span.kind == kind]
+        for index, span in enumerate(found):
+            axes.axvspan(
+                span.start, span.end, color=colour, alpha=0.6, linewidth=0,  # type: ignore[arg-type]
+                label=None if index else kind,
+            )  # fmt: skip
+    axes.set(ylabel="g CO2e per kWh", ylim=(0, None))
+    figure.autofmt_xdate()
+    axes.legend(frameon=False)
+    return svg_text(figure)
+
+
+def _kind(stage: str, parked: bool) -> str:
+    if parked:
+        return "parked"
+    return "training" if stage in TRAINING else "other stages"
+
+
+def _joined(spans: Sequence[Span]) -> list[Span]:
+    """One for what follows closely and is of one kind; all components are metered side by side."""
+    joined: list[Span] = []
+    gap = JOINED * (spans[-1].end - spans[0].start) if spans else timedelta()
+    for span in spans:
+        if joined and joined[-1].kind == span.kind and span.start - joined[-1].end <= gap:
+            joined[-1] = replace(joined[-1], end=max(joined[-1].end, span.end))
+        else:
+            joined.append(span)
+    return joined
