@@ -10,13 +10,20 @@ from lowtide.carbon.forecast.issued import IssuedFile
 from lowtide.carbon.live import LiveSource
 from lowtide.carbon.providers import Provider
 from lowtide.carbon.providers.gb import GreatBritain
+from lowtide.carbon.sources import open_source
+from lowtide.params import CarbonParams
 from tests.carbon.fakes.gb import FakeGb
+from tests.carbon.fakes.open_meteo import FakeOpenMeteo
 from tests.carbon.fakes.series import Series
-from tests.carbon.fakes.server import Fake
+from tests.carbon.fakes.server import Fake, broken
 from tests.carbon.fakes.wall import FakeWall
 
 HOUR = timedelta(hours=1)
 GB = "GB Carbon Intensity API"
+PARAMS = {
+    "zone": "GB", "source": "gb", "second_source": None, "constant_g_per_kwh": None,
+    "trace": None, "replay_start": None, "replay_speed": 1.0, "pue": 1.0,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -48,7 +55,7 @@ def test_both_forecasts_are_kept_and_scored_side_by_side(
     gb.forecast(at, 24)
     wall.forward(HOUR * 26)
     past = gb.history(at - HOUR, wall.now())
-    scores = issued.score("GB", [value for value in past if value.status == "measured"])
+    scores = issued.score("GB", past)
     sources = {row["source"] for row in scores}
     assert sources == {GB, f"{GB}, ridge"}
     assert {row["hours_ahead"] for row in scores if row["source"] == GB} >= set(range(1, 25))
@@ -85,3 +92,41 @@ def test_a_store_that_cannot_be_written_is_no_reason_to_have_no_forecast(
     (tmp_path / "forecasts.db").write_text("nonsense" * 200)
     assert gb.forecast(wall.now(), 12)[4].low is not None
     assert "forecasts.db cannot be used" in caplog.text
+
+
+def test_a_providers_forecast_is_kept_also_without_any_history(
+    serve: Callable[[Fake], Fake],
+    wall: FakeWall,
+    series: Series,
+    live: Callable[[Provider], LiveSource],
+    issued: IssuedFile,
+) -> None:
+    api = FakeGb(wall, series)
+    serve(api)
+    live(GreatBritain("GB", wall, api.url)).forecast(wall.now(), 24)
+    assert issued.first_start("GB") is not None
+
+
+def test_the_weather_of_params_yaml_moves_a_live_forecast(
+    serve: Callable[[Fake], Fake],
+    wall: FakeWall,
+    series: Series,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    api, meteo = FakeGb(wall, series), FakeOpenMeteo(wall, series)
+    api.num_ahead = 2
+    for fake in (api, meteo):
+        serve(fake)
+    weather = {"places": [[54.0, 8.8]], "base_url": meteo.url}
+    found = {}
+    for name, told in (("without", None), ("with", weather)):
+        params = CarbonParams.model_validate({**PARAMS, "base_url": api.url, "weather": told})
+        source = open_source(params, tmp_path / name, wall)
+        found[name] = [v.intensity_g_per_kwh for v in source.forecast(wall.now(), 24)]
+    assert meteo.count() == 1
+    assert found["with"] != found["without"]
+    meteo.fault = broken(503)
+    wall.forward(HOUR * 2)
+    assert len(source.forecast(wall.now(), 24)) > 20

@@ -115,7 +115,8 @@ def test_no_password_is_left_on_the_disk_or_in_the_log(
     monkeypatch.setenv("WATTTIME_PASSWORD", f"{PASSWORD}-wrong")
     wrong = open_source(params(zone="US-CISO", base_url=api.url), tmp_path / "wrong", wall)
     assert wrong.current(wall.now()).rung == "profile"
-    text = "".join(p.read_text() for p in tmp_path.rglob("*") if p.is_file()) + caplog.text
+    files = [p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()]
+    text = "".join(f.decode("utf-8", "replace") for f in files) + caplog.text
     assert "check WATTTIME_USER and WATTTIME_PASSWORD" in text
     assert PASSWORD not in text
     assert "jwt-secret" not in text

@@ -13,6 +13,7 @@ from lowtide.carbon.signal import IntensityValue
 from lowtide.energy.ledger import Interval, Ledger
 from lowtide.params import load_params
 from lowtide.report.passport import HTML, write_passport
+from lowtide.report.plots import BLUE
 from lowtide.report.timeline import Span, read_spans, timeline_plot
 
 NOON = datetime(2022, 4, 14, 12, tzinfo=UTC)
@@ -65,12 +66,27 @@ def test_what_joins_is_one_span_and_what_was_cached_is_not_shown(
 
 def test_it_is_drawn_with_and_without_an_intensity() -> None:
     spans = [Span(NOON, NOON + HOUR, "training"), Span(NOON + HOUR, NOON + HOUR * 2, "parked")]
-    value = IntensityValue("Z", NOON, NOON + HOUR * 2, 200.0, "average", "measured", "test")
-    without, drawn = timeline_plot(spans, []), timeline_plot(spans, [value])
+    without, drawn = timeline_plot(spans, []), timeline_plot(spans, [value(0), value(1)])
     assert drawn.startswith("<svg")
     assert "training" in drawn
     assert "other stages" not in drawn
-    assert len(drawn) > len(without)
+    assert lines(drawn) == lines(without) + 1
+
+
+def test_a_gap_is_not_drawn_over() -> None:
+    spans = [Span(NOON, NOON + HOUR, "training")]
+    gap = lines(timeline_plot(spans, [value(0), value(1), value(4)]))
+    assert gap == lines(timeline_plot(spans, [value(0), value(1)])) + 1
+
+
+def value(hour: int) -> IntensityValue:
+    start = NOON + HOUR * hour
+    return IntensityValue("Z", start, start + HOUR, 200.0, "average", "measured", "test")
+
+
+def lines(drawn: str) -> int:
+    """Paths in the colour of the intensity."""
+    return drawn.count(BLUE)
 
 
 def test_the_page_shows_it_where_the_ledger_is_at_hand(

@@ -150,8 +150,10 @@ def test_a_kept_command_lives_on_after_kill_9(driven: Driven) -> None:
     before = len(ticks(driven.folder))
     process.kill()
     eventually(lambda: len(ticks(driven.folder)) > before, "the command goes on")
+    assert living_in(driven.folder, "watchdog")  # it holds the lock: no second copy starts
     for orphan in living_in(driven.folder, "ticks"):
         orphan.kill()
+    eventually(lambda: not living_in(driven.folder, "watchdog"), "the watchdog has gone")
 
 
 def test_after_kill_9_the_same_command_goes_on_with_its_deadline_and_energy(

@@ -32,3 +32,31 @@ def test_it_goes_on_where_an_earlier_start_was() -> None:
     clock = ReplayClock(NOON, 1.0, monotonic=lambda: 0.0)
     job = Job("r", NOON, NOON + timedelta(days=1), 7200.0, 4.0, "given")
     assert Work(job, clock, lambda _: None).left_hours() == pytest.approx(2)
+
+
+class Suspended:
+    """The system's clock across a suspend: it jumps, the monotonic clock does not."""
+
+    replay = False
+
+    def __init__(self) -> None:
+        self.at = NOON
+
+    def now(self) -> datetime:
+        return self.at
+
+    def sleep_until(self, instant: datetime) -> None:
+        self.at = max(self.at, instant)
+
+    def real_seconds(self, duration: timedelta) -> float:
+        return duration.total_seconds()
+
+
+def test_time_in_a_suspend_is_no_work() -> None:
+    clock = Suspended()
+    job = Job("r", NOON, NOON + timedelta(days=1), 0.0, 4.0, "given")
+    work = Work(job, clock, lambda _: None)
+    work.go()
+    clock.sleep_until(NOON + timedelta(hours=3))
+    assert work.active_hours < 0.1
+    assert work.left_hours() > 3.9

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from lowtide.carbon.forecast.drivers import Drivers
-from lowtide.carbon.forecast.issued import RECENT, IssuedFile
+from lowtide.carbon.forecast.issued import IssuedFile
 from lowtide.carbon.forecast.values import forecast_values
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import ArtifactError
@@ -27,6 +27,7 @@ class Forecaster:
         self, issued: IssuedFile, drivers: Callable[[datetime], Drivers | None] | None = None
     ) -> None:
         self._issued, self._drivers = issued, drivers
+        self._said_unusable = False
 
     def join(
         self,
@@ -35,32 +36,37 @@ class Forecaster:
         at: datetime,
         end: datetime,
         *,
-        issue: bool,
+        fresh: bool,
     ) -> list[IntensityValue]:
         """`own` and what a forecast from `past` adds up to `end`; one signal throughout.
 
         A provider's value without a band gets one as wide as its past errors, or, while few of
-        them are known, as those of our forecast.
+        them are known, as those of our forecast. Only a `fresh` one is kept, and asks for drivers.
         """
-        drivers = self._drivers(at) if self._drivers else None
+        drivers = self._drivers(at) if fresh and self._drivers else None
         until = max(end, own[-1].end) if own else end
         made = [
             replace(value, basis=past[-1].basis, issued_at=at)
             for value in forecast_values(past, at, (until - at) / HOUR, drivers)
         ]
-        if issue:
-            self._keep([*own], at)
-            self._keep(made, at)
+        if fresh:
+            self.keep(made, at)
         covered = own[-1].end if own else at
         rest = [replace(v, start=max(v.start, covered)) for v in made if v.end > covered]
         widths = self._widths(own, past, at)
         return [*(_with_band(value, widths, made) for value in own), *rest]
 
-    def _keep(self, values: Sequence[IntensityValue], at: datetime) -> None:
+    def keep(self, values: Sequence[IntensityValue], at: datetime) -> None:
+        """Keep a forecast as it was issued. A file that cannot be used is warned of once."""
         try:
             self._issued.record([v for v in values if v.status == "forecast"], at)
         except ArtifactError as error:  # the forecast itself is not at fault
+            self._warn(error)
+
+    def _warn(self, error: ArtifactError) -> None:
+        if not self._said_unusable:
             log.warning("%s", error)
+        self._said_unusable = True
 
     def _widths(
         self, own: Sequence[IntensityValue], past: Sequence[IntensityValue], at: datetime
@@ -69,11 +75,10 @@ class Forecaster:
         forecasts = [value for value in own if value.status == "forecast"]
         if not forecasts or forecasts[0].low is not None:
             return None
-        recent = [value for value in past if value.end > at - RECENT]
         try:
-            return self._issued.half_widths(forecasts[0].zone, forecasts[0].source, recent, at)
+            return self._issued.half_widths(forecasts[0].zone, forecasts[0].source, past, at)
         except ArtifactError as error:
-            log.warning("%s", error)
+            self._warn(error)
             return None
 
 

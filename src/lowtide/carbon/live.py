@@ -75,7 +75,10 @@ class LiveSource:
             except FetchError:
                 if not own:
                     raise
-        return self._carried_on(own, at, end, issue=abs(at - self._wall.now()) < ISSUED)
+        issued = abs(at - self._wall.now()) < ISSUED
+        if issued:
+            self._forecaster.keep(own, at)
+        return self._carried_on(own, at, end, fresh=issued)
 
     def stale_current(self, at: datetime) -> IntensityValue:
         """As `current`, from the last answer that was kept; a forecast made for now counts too."""
@@ -91,7 +94,7 @@ class LiveSource:
         Nothing is asked for.
         """
         end = at + timedelta(hours=hours)
-        return self._carried_on(_covering(self._stale_forecast(), at, ()), at, end, issue=False)
+        return self._carried_on(_covering(self._stale_forecast(), at, ()), at, end, fresh=False)
 
     def kept_history(self, start: datetime, end: datetime) -> list[IntensityValue]:
         """What was gathered over time and lies within; nothing is asked for."""
@@ -130,7 +133,7 @@ class LiveSource:
         return entry.rows
 
     def _carried_on(
-        self, own: Sequence[IntensityValue], at: datetime, end: datetime, *, issue: bool
+        self, own: Sequence[IntensityValue], at: datetime, end: datetime, *, fresh: bool
     ) -> list[IntensityValue]:
         """The provider's values, then those of a forecast from its history, all with bands."""
         past = self.kept_history(at - KEPT, at)
@@ -140,7 +143,7 @@ class LiveSource:
                     f"{self.name} has no forecast and no recent history of {self.zone}"
                 )
             return trim(own, at, end)  # as far as known, and without bands
-        return trim(self._forecaster.join(own, past, at, end, issue=issue), at, end)
+        return trim(self._forecaster.join(own, past, at, end, fresh=fresh), at, end)
 
     def _refresh(self, start: datetime) -> None:
         """Ask for the past: all of it once, later what is new or may have been revised."""

@@ -102,7 +102,7 @@ def _score_issued(params: Path, as_json: bool) -> None:
     issued = IssuedFile(FOLDER / NAME)
     since = issued.first_start(carbon.zone)
     past = open_source(carbon).history(since, datetime.now(UTC)) if since else []
-    scores = issued.score(carbon.zone, [v for v in past if v.status == "measured"])
+    scores = issued.score(carbon.zone, past)
     lines = [
         f"{row['source']}, {row['hours_ahead']:>3} h ahead: MAE {row['mae']:.1f} g/kWh over "
         f"{row['num']}"

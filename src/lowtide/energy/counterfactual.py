@@ -35,7 +35,7 @@ def run_now_emissions_g(
             at += span[1] - span[0]
             span = (interval.started_at, interval.ended_at)
         try:
-            if value is None or not value.start <= at < value.end:
+            if value is None or value.status != "measured" or not value.start <= at < value.end:
                 value = source.current(at)
         except CarbonError:
             return None

@@ -64,8 +64,10 @@ class Window:
         self._parked = True
 
     def resume(self) -> None:
-        self.sample()
-        self._parked = False
+        try:
+            self.sample()
+        finally:  # what could not be written now is no reason to count the work as parked
+            self._parked = False
 
     def _keep_sampling(self) -> None:
         """Where nobody else has sampled meanwhile: who samples often keeps intervals of its own."""

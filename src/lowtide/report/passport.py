@@ -1,10 +1,12 @@
 """The model's passport: one page that opens without a network, and the same as JSON."""
 
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
 from lowtide import artifacts
 from lowtide.artifacts import write_json, write_text
+from lowtide.carbon.signal import IntensityValue
 from lowtide.carbon.sources import open_source
 from lowtide.energy.ledger import Ledger
 from lowtide.errors import ArtifactError, CarbonError
@@ -20,7 +22,7 @@ from lowtide.pipeline import (
 )
 from lowtide.report.plots import candidates_plot, curves_plot, stages_plot
 from lowtide.report.text import number
-from lowtide.report.timeline import HOUR, read_spans, timeline_plot
+from lowtide.report.timeline import HOUR, Span, read_spans, timeline_plot
 
 HTML = artifacts.REPORTS / "passport.html"
 JSON = artifacts.REPORTS / "passport.json"
@@ -92,12 +94,20 @@ def _timeline(params: Params, reports: dict[str, dict[str, Any]]) -> str | None:
         spans = read_spans(ledger, reports)
     if not spans:
         return None
+    return timeline_plot(spans, _intensities(params, spans, reports))
+
+
+def _intensities(
+    params: Params, spans: Sequence[Span], reports: Reports
+) -> Sequence[IntensityValue]:
+    """Of the time of the run; none where params.yaml has another source by now, or none answers."""
     try:
         source = open_source(params.carbon)
-        values = source.history(spans[0].start - HOUR, spans[-1].end + HOUR)
+        if source.name != reports["judge"]["provenance"]["intensity"]:
+            return []
+        return source.history(spans[0].start - HOUR, max(span.end for span in spans) + HOUR)
     except CarbonError:
-        values = []  # the bands alone
-    return timeline_plot(spans, values)
+        return []
 
 
 def _render(content: dict[str, Any], params: Params, reports: dict[str, dict[str, Any]]) -> str:

@@ -38,9 +38,9 @@ def read_spans(ledger: Ledger, reports: Mapping[str, Mapping[str, Any]]) -> list
 def timeline_plot(spans: Sequence[Span], values: Sequence[IntensityValue]) -> str:
     """The spans as bands over the intensity, g/kWh by the clock that they were taken with."""
     figure, axes = new_figure()
-    edges = [values[0].start, *(value.end for value in values)] if values else []
-    if edges:
-        axes.stairs([v.intensity_g_per_kwh for v in values], edges, color=BLUE, baseline=None)  # type: ignore[arg-type]
+    for run in _without_gaps(values):
+        edges = [run[0].start, *(value.end for value in run)]
+        axes.stairs([v.intensity_g_per_kwh for v in run], edges, color=BLUE, baseline=None)  # type: ignore[arg-type]
     colours = {"training": GREEN, "other stages": "#e9c46a", "parked": GREY}
     for kind, colour in colours.items():
         found = [span for span in spans if span.kind == kind]
@@ -53,6 +53,17 @@ def timeline_plot(spans: Sequence[Span], values: Sequence[IntensityValue]) -> st
     figure.autofmt_xdate()
     axes.legend(frameon=False)
     return svg_text(figure)
+
+
+def _without_gaps(values: Sequence[IntensityValue]) -> list[list[IntensityValue]]:
+    """Runs of values of which each begins where the last has ended."""
+    runs: list[list[IntensityValue]] = []
+    for value in values:
+        if runs and runs[-1][-1].end == value.start:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return runs
 
 
 def _kind(stage: str, parked: bool) -> str:

@@ -101,7 +101,8 @@ def hold(path: Path, patience_s: float) -> Iterator[int]:
     """
     lock = path.with_suffix(".lock")
     try:
-        lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # arguments may be secrets
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.parent.chmod(0o700)  # arguments may be secrets
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise ArtifactError(f"cannot write {lock}: {error.strerror}") from None
@@ -123,11 +124,20 @@ def _acquire(handle: int, lock: Path, patience_s: float) -> None:
             holder = os.pread(handle, 20, 0).decode(errors="replace")
         waited_s = time.monotonic() - since_s
         if waited_s > (DYING_S if _lives(holder) else patience_s):
-            raise LockedError(
-                f"pid {holder or '?'} already runs this command in this folder ({lock}): wait "
-                "for it, or stop it with Ctrl-C"
-            )
+            raise LockedError(_taken(holder, lock))
         time.sleep(POLL_S)
+
+
+def _taken(holder: str, lock: Path) -> str:
+    if _lives(holder):
+        return (
+            f"pid {holder} already runs this command in this folder ({lock}): wait for it, or "
+            "stop it with Ctrl-C"
+        )
+    return (
+        f"what lowtide's pid {holder or '?'} started in this folder still runs, though lowtide "
+        f"itself was killed ({lock}): wait for it, or end its processes"
+    )
 
 
 def _lives(pid: str) -> bool:

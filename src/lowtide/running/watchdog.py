@@ -21,7 +21,7 @@ from lowtide.running.processes import signal_each
 
 MARK = "LOWTIDE_EXEC_MARK"
 POLL_S = 0.05
-KEPT_POLL_S = 2.0
+KEPT_POLL_S = 1.0
 KILLING_S = 5.0
 
 

@@ -5,6 +5,7 @@ although every step asks for the same sizes. What that costs is in docs/experime
 """
 
 import ctypes
+import platform
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 MIB = 2**20
@@ -12,9 +13,9 @@ MIB = 2**20
 
 def keep_freed_memory() -> None:
     """For the rest of this process. Nothing happens where the allocator is not glibc's."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
+    if platform.libc_ver()[0] != "glibc":
         return
+    mallopt = ctypes.CDLL(None).mallopt
     mallopt(M_MMAP_THRESHOLD, 32 * MIB)  # the most it takes; larger blocks stay mapped one by one
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(M_TOP_PAD, 64 * MIB)

@@ -80,8 +80,19 @@ def test_they_are_aligned_by_the_hour() -> None:
 
 def test_a_week_of_which_half_is_missing_has_no_features() -> None:
     seen = np.ones((400, 1))
-    seen[150:300] = np.nan
+    seen[100:190] = np.nan
     drivers = Drivers(START, seen, np.empty((410, 0)))
     design = DriverFeatures(drivers, np.array([200, 399])).design(3)
     assert np.isnan(design[0]).any()
     assert np.isfinite(design[1]).all()
+
+
+def test_a_column_that_stood_still_for_a_week_does_not_throw_the_forecast() -> None:
+    """Sunshine after the polar night: the week before has no spread to measure it by."""
+    series, wind = windy()
+    sun = np.zeros(len(wind))
+    sun[NUM - 20 :] = 2.0
+    drivers = Drivers(START, NONE, np.column_stack([wind, sun]))
+    found = walk(Hourly(START, series, drivers), AHEAD).mean[NUM - 60 : NUM - AHEAD]
+    assert found.min() > 0
+    assert found.max() < 2 * series.max()

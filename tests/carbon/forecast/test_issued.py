@@ -1,6 +1,8 @@
 """Forecasts that were issued are scored once what they spoke of has happened."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -68,3 +70,19 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     path.write_text("nonsense" * 200)
     with pytest.raises(ArtifactError, match=r"forecasts\.db cannot be used"):
         IssuedFile(path).record(forecast_values(PAST, NOW, 6), NOW)
+
+
+def test_of_several_that_are_issued_at_once_one_is_kept(tmp_path: Path) -> None:
+    path, forecast = tmp_path / "forecasts.db", forecast_values(PAST, NOW, 6)
+    IssuedFile(path).score("Z", LATER)  # the file is there
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: IssuedFile(path).record(forecast, NOW), range(16)))
+    assert [row["num"] for row in IssuedFile(path).score("Z", LATER)] == [1, 1]
+
+
+def test_details_of_single_values_do_not_make_it_another_source(issued: IssuedFile) -> None:
+    first = replace(told(0, 100.0)[0], source="API, last value carried on, ridge")
+    issued.record([first], START)
+    issued.record([replace(told(1, 100.0)[0], source="API, ridge")], START + HOUR)
+    scores = issued.score("Z", LATER)
+    assert [(row["source"], row["num"]) for row in scores] == [("API, ridge", 2)]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lowtide.carbon.forecast.hourly import Hourly
-from lowtide.carbon.forecast.walk import first_fit, fit, predict, walk
-from tests.carbon.forecast.grids import START, grid_series
+from lowtide.carbon.forecast.walk import FARTHEST, first_fit, fit, predict, walk
+from tests.carbon.forecast.grids import HOUR, START, grid_series
 
 SERIES = grid_series(24 * 7 * 26)
 
@@ -56,3 +56,10 @@ def test_too_short_a_history_has_no_models() -> None:
 def test_a_constant_grid_is_forecast_as_constant() -> None:
     found = walk(Hourly(START, np.full(24 * 7 * 12, 300.0)), 6)
     assert found.mean[-1] == pytest.approx([300.0] * 6)
+
+
+def test_the_first_history_that_suffices_has_a_model_for_every_hour_ahead() -> None:
+    for later in range(0, 168, 12):
+        start = START + HOUR * later
+        series = Hourly(start, SERIES[: first_fit(start)])
+        assert len(fit(series, FARTHEST)) == FARTHEST

@@ -10,6 +10,7 @@ import numpy as np
 
 HOUR = timedelta(hours=1)
 WEEK = 168
+WILD = 6.0  # what is further off than so many spreads is cut to it: a spread may be nearly 0
 HALF = 0.5  # an hour or a window of which less is known has no mean
 
 
@@ -51,7 +52,8 @@ class DriverFeatures:
         differences = [target - other for other in (self._last, day_before, self._usual)]
         numbers = [difference / self._spread for difference in differences]
         parts = numbers if self._seen is None else [*numbers, self._seen]
-        return np.column_stack([*parts, np.ones(len(self._rows))])
+        features = np.clip(np.column_stack(parts), -WILD, WILD)
+        return np.column_stack([features, np.ones(len(self._rows))])
 
 
 def _recent(seen: np.ndarray, rows: np.ndarray) -> np.ndarray:

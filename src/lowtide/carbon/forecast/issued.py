@@ -20,6 +20,7 @@ RECENT = timedelta(days=28)  # over whose errors a band is taken
 ENOUGH = 48  # errors that a band needs
 LEADS = (2, 6, 12, 24, 48, 96, 400)  # hours ahead up to which errors are taken together
 COVERAGE = 0.8
+METHODS = ("ridge", "usual day", "last value persisted")  # of forecasts from history
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS issued (
     zone TEXT, source TEXT, kind TEXT, issued_s REAL, start_s REAL, end_s REAL,
@@ -44,13 +45,14 @@ class IssuedFile:
         first = forecast[0]
         issued = first.issued_at or now
         hour_s = floor_hour(issued).timestamp()
-        series = (first.zone, first.source, first.kind)
+        series = (first.zone, _name(first.source), first.kind)
         rows = [
             (*series, issued.timestamp(), v.start.timestamp(), v.end.timestamp(),
              v.intensity_g_per_kwh, v.low, v.high)
             for v in forecast
         ]  # fmt: skip
         with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")  # two processes may ask in the same moment
             known = connection.execute(
                 "SELECT 1 FROM issued WHERE zone = ? AND source = ? AND kind = ?"
                 " AND issued_s >= ? AND issued_s < ? LIMIT 1",
@@ -69,9 +71,9 @@ class IssuedFile:
             ).fetchone()
         return None if start_s is None else datetime.fromtimestamp(start_s, UTC)
 
-    def score(self, zone: str, measured: Sequence[IntensityValue]) -> list[dict[str, Any]]:
-        """Each source of a zone against measured values, by hours ahead."""
-        scores = []
+    def score(self, zone: str, past: Sequence[IntensityValue]) -> list[dict[str, Any]]:
+        """Each source of a zone against what happened, by hours ahead."""
+        measured, scores = _measured(past), []
         for source in self._sources(zone, measured):
             ahead, error, inside = self._errors(zone, source, measured, 0.0)
             for hours in np.unique(ahead):
@@ -89,11 +91,12 @@ class IssuedFile:
         return scores
 
     def half_widths(
-        self, zone: str, source: str, measured: Sequence[IntensityValue], at: datetime
+        self, zone: str, source: str, past: Sequence[IntensityValue], at: datetime
     ) -> np.ndarray:
         """Half the 80 % band of a source's forecasts by hours ahead, [max(LEADS) + 1], from what
         it was wrong by in four weeks (split conformal prediction); NaN with too few errors."""
-        ahead, error, _ = self._errors(zone, source, measured, (at - RECENT).timestamp())
+        recent = [value for value in past if value.end > at - RECENT]
+        ahead, error, _ = self._errors(zone, source, _measured(recent), (at - RECENT).timestamp())
         widths = np.full(LEADS[-1] + 1, np.nan)
         for after, until in zip((-1, *LEADS), LEADS, strict=False):
             errors = np.abs(error[(ahead > after) & (ahead <= until)])
@@ -124,7 +127,7 @@ class IssuedFile:
             found = connection.execute(
                 "SELECT issued_s, start_s, end_s, mean, low, high FROM issued"
                 " WHERE zone = ? AND source = ? AND kind = ? AND issued_s >= ? AND end_s <= ?",
-                (zone, source, measured[0].kind, since_s, measured[-1].end.timestamp()),
+                (zone, _name(source), measured[0].kind, since_s, measured[-1].end.timestamp()),
             ).fetchall()
         issued_s, start_s, end_s, mean, low, high = np.array(found, float).reshape(-1, 6).T
         level = actual.means(start_s, end_s)
@@ -146,3 +149,16 @@ class IssuedFile:
                 f"the issued forecasts in {self._path} cannot be used ({error}): free some disk, "
                 "or move the file away if it is broken"
             ) from None
+
+
+def _measured(past: Sequence[IntensityValue]) -> list[IntensityValue]:
+    """All where the source measures nothing (GB's regions): then what it last estimated counts."""
+    measured = [value for value in past if value.status == "measured"]
+    return measured or list(past)
+
+
+def _name(source: str) -> str:
+    """Without what a source says of single values, such as that the last was carried on."""
+    first, _, rest = source.partition(", ")
+    how = rest.rpartition(", ")[2]
+    return f"{first}, {how}" if how in METHODS else first

@@ -25,11 +25,11 @@ class StepFunction:
         return cls(np.array(edges), np.array([value.intensity_g_per_kwh for value in values]))
 
     def means(self, starts_s: np.ndarray, ends_s: np.ndarray) -> np.ndarray:
-        """Over each [start, end), NaN unless it is covered to the second."""
+        """Over each [start, end), NaN unless all but a second of it is covered."""
         covered_s = self._between(self._covered_s, starts_s, ends_s)
         area = self._between(self._area, starts_s, ends_s)
-        whole = covered_s >= ends_s - starts_s - 1.0
-        return np.where(whole, area / np.maximum(covered_s, 1.0), np.nan)
+        whole = (covered_s > 0) & (covered_s >= ends_s - starts_s - 1.0)
+        return np.where(whole, area / np.where(whole, covered_s, 1.0), np.nan)
 
     def _between(self, sums: np.ndarray, starts_s: np.ndarray, ends_s: np.ndarray) -> np.ndarray:
         return np.asarray(

@@ -10,12 +10,12 @@ from lowtide.carbon.forecast.drivers import Drivers
 from lowtide.carbon.forecast.hourly import Hourly, floor_hour, from_week, hourly
 from lowtide.carbon.forecast.kept import models_for
 from lowtide.carbon.forecast.rule import by_rule
-from lowtide.carbon.forecast.walk import first_fit, predict
+from lowtide.carbon.forecast.walk import FARTHEST, first_fit, predict
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import CarbonError
 
 HOUR = timedelta(hours=1)
-HORIZONS = (48, 96, 192)  # hours ahead that models are fitted for, the least that suffices
+HORIZONS = (48, 96, FARTHEST)  # hours ahead that models are fitted for, the least that suffices
 STALE = timedelta(hours=24)  # a history that ends earlier is no basis for a trained forecast
 
 

@@ -10,13 +10,13 @@ from datetime import datetime
 
 import numpy as np
 
-from lowtide.carbon.forecast.drivers import WEEK, DriverFeatures
+from lowtide.carbon.forecast.drivers import WEEK, WILD, DriverFeatures
 from lowtide.carbon.forecast.features import NEEDS, Features
 from lowtide.carbon.forecast.hourly import Hourly, filled
 from lowtide.carbon.forecast.ridge import Ridge, mixing_share
 
+FARTHEST = 192  # hours ahead that there are models for
 LEARN = 2 * WEEK  # rows that a first fit needs
-WILD = 6.0  # a target further off than so many spreads is cut to it
 ERRORS = 8 * WEEK  # rows over whose errors the bands and both shares are taken
 COVERAGE = 0.8
 
@@ -51,7 +51,7 @@ class _Rows:
     def __init__(self, series: Hourly, rows: np.ndarray, horizon: int) -> None:
         self.rows = rows
         values = filled(series.values)
-        if len(rows) and rows[-1] == len(values):  # the hour to come
+        if rows[-1] == len(values):  # the hour to come
             values = np.append(values, np.nan)
         self.features = Features(values, series.start, rows)
         self.anchor, self.scale = self.features.anchor, self.features.scale
@@ -68,8 +68,9 @@ class _Rows:
 
 
 def first_fit(start: datetime) -> int:
-    """The first row at which a model can be had: a week's boundary with enough rows before it."""
-    return _boundary(start, NEEDS + LEARN + WEEK)
+    """The first row at which every hour ahead has a model: a week's boundary with enough rows
+    before it."""
+    return _boundary(start, NEEDS + LEARN + FARTHEST)
 
 
 def last_boundary(start: datetime, num: int) -> int:
@@ -134,7 +135,7 @@ def _walk_step(
     base = Ridge(design, _in_spreads(target - rows.anchor, rows.scale))
     correction = Ridge(drivers, errors)  # learns from errors made out of sample
     models: list[StepModel] = []
-    for bound in _bounds(series.start, int(rows.rows[-1]) + 1 if num else 0):
+    for bound in _bounds(series.start, int(rows.rows[-1]) + 1):
         stop = max(bound - step - NEEDS, 0)  # rows whose target was known at the boundary
         base.learn(stop)
         correction.learn(stop)
@@ -165,8 +166,8 @@ def _driver_weights(correction: Ridge) -> np.ndarray:
 
 
 def _moved(own: np.ndarray, off: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Forecasts moved by `off` times `scale`, where that is known."""
-    return np.asarray(own + np.nan_to_num(off * scale))
+    """Forecasts moved by `off` spreads times `scale`, where that is known."""
+    return np.asarray(own + np.nan_to_num(np.clip(off, -WILD, WILD) * scale))
 
 
 def _in_spreads(difference: np.ndarray, scale: np.ndarray) -> np.ndarray:
