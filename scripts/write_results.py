@@ -46,25 +46,25 @@ def row(name: str, passport: dict[str, Any]) -> str:
 
 
 def note(passport: dict[str, Any]) -> str:
-    """What the figures rest on, from the newest passport."""
+    """What the figures of a passport rest on."""
     provenance, runtime = passport["provenance"], passport["runtime"]
     chosen = passport["candidates"][passport["model"]]
     versions = provenance["versions"]
     return (
-        f"\nAccuracy on the test set, one seed. Energy is {provenance['energy']} "
+        f"accuracy on the test set, one seed. Energy is {provenance['energy']} "
         f"(codecarbon {versions['codecarbon']}), on {provenance['cpu_count']} cores "
         f"({provenance['machine']}), {provenance['clock']} clock. The ratios are to the teacher as "
         f"fp32 in the same runtime ({runtime['name']} {runtime['version']}, "
         f"{runtime['num_threads']} threads): median of {chosen['num_repeats']} "
-        f"turns at batch {chosen['batch_size']}, candidates interleaved; latency at batch 1.\n"
+        f"turns at batch {chosen['batch_size']}, candidates interleaved; latency at batch 1."
     )
 
 
 def table() -> str:
     files = sorted(RESULTS.glob("*.json"))
     passports = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
-    newest = max(passports.values(), key=lambda p: str(p["provenance"]["finished_at"]))
-    return HEADER + "".join(row(*item) for item in passports.items()) + note(newest)
+    notes = "".join(f"\n{name}: {note(passport)}\n" for name, passport in passports.items())
+    return HEADER + "".join(row(*item) for item in passports.items()) + notes
 
 
 def readme() -> str:
