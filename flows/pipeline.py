@@ -45,7 +45,10 @@ def _run(attempt: int, deadline_hours: float | None) -> State:
     stale = find_stale_stages()
     for stage in STAGES:
         if stage == "train" and "train" in stale:
-            wait = wait_for_clean_power(may_defer())
+            passed = wait_for_clean_power(may_defer(), return_state=True)
+            if not passed.is_completed():
+                return Failed(message=passed.message)
+            wait = passed.result()
             if wait.defer_s is not None:
                 return _deferred(wait, attempt, deadline_hours)
         done = run_stage.with_options(name=stage)(

@@ -8,10 +8,12 @@ from random import Random
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.states import Failed, State
 
 from lowtide import artifacts, session
 from lowtide.carbon.sources import open_source
 from lowtide.clock import SystemClock
+from lowtide.errors import LowtideError
 from lowtide.params import Params, load_params
 from lowtide.planning.chart import plan_figure, plan_text
 from lowtide.planning.gate import plan_start, spread_start
@@ -57,8 +59,18 @@ def _is_over(deadline_hours: float | None) -> bool:
 
 
 @task(name="carbon-forecast-gate", cache_policy=NO_CACHE)
-def wait_for_clean_power(may_defer: bool) -> Wait:
-    """Plan the training, publish the plan, and wait for its start unless that takes too long."""
+def wait_for_clean_power(may_defer: bool) -> Wait | State:
+    """Plan the training, publish the plan, and wait for its start unless that takes too long.
+
+    What the user has to mend is a failed state with one line, no exception.
+    """
+    try:
+        return _pass_gate(may_defer)
+    except LowtideError as error:
+        return Failed(message=str(error))
+
+
+def _pass_gate(may_defer: bool) -> Wait:
     from lowtide.training.estimate import estimate_hours  # brings torch
 
     params = load_params(PARAMS)

@@ -157,7 +157,12 @@ def test_a_user_error_is_one_line(project: Any, first_run: str) -> None:
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     assert "train.epochs" in done.stdout + done.stderr
-    project.edit(train={"epochs": 1}, data={"source": "imagefolder", "path": "nowhere"})
+    project.edit(train={"epochs": 1}, model={"teacher": "nomod:fn"})
+    done = project.flow(check=False)
+    assert done.returncode == 1
+    assert "nomod:fn cannot be imported" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    project.edit(model={"teacher": "tidenet-m"}, data={"source": "imagefolder", "path": "nowhere"})
     done = project.flow(check=False)
     assert done.returncode == 1
     assert "nothing at nowhere" in done.stdout + done.stderr

@@ -103,7 +103,8 @@ def plan_work(
     num_slots = int((covered - now) / HOUR / slot_hours + 1e-9)
     baseline = _run_now(forecast, now, work_hours, deadline, profile)
     if num_slots * slot_hours * profile.fastest < work_hours or work_hours == 0:
-        return replace(baseline, reason="runs now: the forecast does not hold the work")
+        known = f"{work_hours:.1f} h of work, {num_slots * slot_hours:.1f} h known"
+        return replace(baseline, reason=f"runs now: the forecast does not hold the work ({known})")
     outlook = _outlook(forecast, now, num_slots, slot_hours)
     try:
         choice = choose(
