@@ -47,6 +47,18 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def copy_tree(folder: Path) -> None:
+    """What git knows or would add, as it stands, without git itself."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
 def edit_params(path: Path, **changes: dict[str, Any]) -> None:
     """Change sections of a params file by keyword."""
     content = yaml.safe_load(path.read_text())
@@ -83,14 +95,7 @@ class Project:
             "DO_NOT_TRACK": "1",
             "OMP_NUM_THREADS": "1",
         }
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        for name in listed.stdout.splitlines():
-            if (ROOT / name).exists():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
+        copy_tree(folder)
         edit_params(folder / "params.yaml", **QUICK, budgets=LENIENT)
         for stage in ("train", "distill", "prune"):
             edit_params(folder / "params.yaml", **{stage: {"epochs": 1, "batch_size": 32}})

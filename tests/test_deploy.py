@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import copy_tree
+
 ROOT = Path(__file__).parent.parent
 APPLY = "scripts/apply_deployments.sh"
 
@@ -72,14 +74,7 @@ def test_folders_that_become_volumes_belong_to_the_user(dockerfile: str) -> None
 def image(tmp_path: Path) -> Path:
     """What `COPY . .` and settle.sh leave in /app: a copy without git."""
     folder = tmp_path / "app"
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    copy_tree(folder)
     subprocess.run(["bash", "deploy/settle.sh"], cwd=folder, check=True)
     return folder
 

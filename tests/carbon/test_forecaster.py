@@ -27,7 +27,7 @@ PARAMS = {
 
 
 @pytest.fixture
-def gb(
+def bare(
     serve: Callable[[Fake], Fake],
     wall: FakeWall,
     series: Series,
@@ -38,9 +38,14 @@ def gb(
     monkeypatch.chdir(tmp_path)  # models are kept there
     api = FakeGb(wall, series)
     serve(api)
-    source = live(GreatBritain("GB", wall, api.url))
-    source.history(wall.now() - timedelta(days=80), wall.now())
-    return source
+    return live(GreatBritain("GB", wall, api.url))
+
+
+@pytest.fixture
+def gb(bare: LiveSource, wall: FakeWall) -> LiveSource:
+    """With eighty days of history."""
+    bare.history(wall.now() - timedelta(days=80), wall.now())
+    return bare
 
 
 @pytest.fixture
@@ -95,15 +100,9 @@ def test_a_store_that_cannot_be_written_is_no_reason_to_have_no_forecast(
 
 
 def test_a_providers_forecast_is_kept_also_without_any_history(
-    serve: Callable[[Fake], Fake],
-    wall: FakeWall,
-    series: Series,
-    live: Callable[[Provider], LiveSource],
-    issued: IssuedFile,
+    bare: LiveSource, issued: IssuedFile, wall: FakeWall
 ) -> None:
-    api = FakeGb(wall, series)
-    serve(api)
-    live(GreatBritain("GB", wall, api.url)).forecast(wall.now(), 24)
+    bare.forecast(wall.now(), 24)
     assert issued.first_start("GB") is not None
 
 

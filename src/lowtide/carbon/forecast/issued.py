@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lowtide.carbon.forecast.conformal import conformal_width
 from lowtide.carbon.forecast.hourly import floor_hour
 from lowtide.carbon.forecast.step_function import StepFunction
 from lowtide.carbon.signal import IntensityValue
@@ -19,7 +20,6 @@ KEPT = timedelta(days=120)
 RECENT = timedelta(days=28)  # over whose errors a band is taken
 ENOUGH = 48  # errors that a band needs
 LEADS = (2, 6, 12, 24, 48, 96, 400)  # hours ahead up to which errors are taken together
-COVERAGE = 0.8
 METHODS = ("ridge", "usual day", "last value persisted")  # of forecasts from history
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS issued (
@@ -99,10 +99,8 @@ class IssuedFile:
         ahead, error, _ = self._errors(zone, source, _measured(recent), (at - RECENT).timestamp())
         widths = np.full(LEADS[-1] + 1, np.nan)
         for after, until in zip((-1, *LEADS), LEADS, strict=False):
-            errors = np.abs(error[(ahead > after) & (ahead <= until)])
-            if len(errors) >= ENOUGH:
-                rank = min(np.ceil((len(errors) + 1) * COVERAGE) / len(errors), 1.0)
-                widths[after + 1 : until + 1] = np.quantile(errors, rank)
+            errors = error[(ahead > after) & (ahead <= until)]
+            widths[after + 1 : until + 1] = conformal_width(errors, ENOUGH)
         return widths
 
     def _sources(self, zone: str, measured: Sequence[IntensityValue]) -> list[str]:

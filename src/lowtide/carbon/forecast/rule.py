@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from lowtide.carbon.forecast.conformal import COVERAGE
 from lowtide.carbon.forecast.hourly import Hourly
 
 RECENT_HOURS = 3  # over these the present error of the usual day is taken
 DECAY_HOURS = 12.0  # in which that error is believed to fade to 1/e
 SHORT_HOURS = 24  # less history than this: the last value stays
 USUAL_HOURS = 14 * 24  # over which the usual day is taken
-COVERAGE = 0.8
 
 
 def by_rule(series: Hourly, last: float, num: int) -> tuple[np.ndarray, np.ndarray, str]:

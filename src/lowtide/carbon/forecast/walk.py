@@ -10,6 +10,7 @@ from datetime import datetime
 
 import numpy as np
 
+from lowtide.carbon.forecast.conformal import conformal_width
 from lowtide.carbon.forecast.drivers import WEEK, WILD, DriverFeatures
 from lowtide.carbon.forecast.features import NEEDS, Features
 from lowtide.carbon.forecast.hourly import Hourly, filled
@@ -18,7 +19,6 @@ from lowtide.carbon.forecast.ridge import Ridge, mixing_share
 FARTHEST = 192  # hours ahead that there are models for
 LEARN = 2 * WEEK  # rows that a first fit needs
 ERRORS = 8 * WEEK  # rows over whose errors the bands and both shares are taken
-COVERAGE = 0.8
 
 
 @dataclass(frozen=True)
@@ -181,9 +181,5 @@ def _bounds(start: datetime, num: int) -> list[int]:
 
 def _width(mean: np.ndarray, target: np.ndarray, scale: np.ndarray) -> float:
     """The conformal quantile of past absolute errors in spreads; NaN before there are any."""
-    errors = np.abs(target - mean) / scale
-    errors = errors[np.isfinite(errors)]
-    if len(errors) < 24:
-        return float("nan")
-    rank = min(np.ceil((len(errors) + 1) * COVERAGE) / len(errors), 1.0)
-    return float(np.quantile(errors, rank))
+    errors = (target - mean) / scale
+    return conformal_width(errors[np.isfinite(errors)], 24)
