@@ -9,7 +9,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help track setup run check test integration bench ui clean
+.PHONY: help track setup run rollback check test integration bench ui clean
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
@@ -29,6 +29,9 @@ track: ## let git see dvc.lock again, to commit the results of a run
 
 run: setup ## the pipeline: train, compress, judge, promote
 	@$(BIN)/python -m flows.pipeline
+
+rollback: setup ## give `champion` back to the version that had it before
+	@$(BIN)/python -m flows.rollback
 
 check: setup ## lint, types, import contracts
 	$(BIN)/ruff check .

@@ -11,11 +11,13 @@ from lowtide.errors import LowtideError
 from lowtide.lock import pipeline_lock
 from lowtide.params import load_params
 from lowtide.tracking import Unsent, delivery
-from tasks.clean_power import PARAMS, Wait, begin, deferral, wait_for_clean_power
+from tasks.clean_power import Wait, deferral, wait_for_clean_power
 from tasks.defer import defer, may_defer
 from tasks.dvc import find_stale_stages, run_stage
 from tasks.promote import promote, publish, record
 from tasks.report import write_report
+from tasks.server import start_own_server
+from tasks.session import PARAMS, begin, give_up
 from tasks.summary import print_summary
 from tasks.tokens import load_tokens
 
@@ -33,11 +35,23 @@ def carbon_aware_pipeline(
         load_tokens()
         with pipeline_lock(STATE), delivery(STATE) as left:
             begin(arrived_at, deadline_hours)
-            state = _run(attempt, deadline_hours)
+            state = _recorded(attempt, deadline_hours)
     except LowtideError as error:
         state = Failed(message=str(error))
     for unsent in left:
         print(f"lowtide: {unsent}", file=sys.stderr)
+    return state
+
+
+def _recorded(attempt: int, deadline_hours: float | None) -> State:
+    """The pipeline's state; one that failed or was interrupted is not left running in MLflow."""
+    try:
+        state = _run(attempt, deadline_hours)
+    except BaseException as error:
+        give_up("FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    if state.is_failed():
+        give_up("FAILED")
     return state
 
 
@@ -77,7 +91,13 @@ def main() -> int:
     except LowtideError as error:
         print(f"lowtide: {error}", file=sys.stderr)
         return error.exit_code
-    state = carbon_aware_pipeline(return_state=True)
+    start_own_server()
+    try:
+        state = carbon_aware_pipeline(return_state=True)
+    except KeyboardInterrupt:
+        print("lowtide: interrupted; the next run goes on from the last checkpoint",
+              file=sys.stderr)  # fmt: skip
+        return 130
     if state.is_completed():
         return 0
     print(f"lowtide: {state.message}", file=sys.stderr)

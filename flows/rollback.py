@@ -1,4 +1,4 @@
-"""Give `champion` back to the version that had it before: `python -m flows.rollback`."""
+"""Give `champion` back to the version that had it before: `make rollback`."""
 
 import sys
 

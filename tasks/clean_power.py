@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from random import Random
 
 from prefect import get_run_logger, task
@@ -12,14 +11,12 @@ from prefect.states import Failed, State
 
 from lowtide import artifacts, session
 from lowtide.carbon.sources import open_source
-from lowtide.clock import SystemClock
 from lowtide.errors import LowtideError
 from lowtide.params import Params, load_params
 from lowtide.planning.chart import plan_figure, plan_text
 from lowtide.planning.gate import plan_start, spread_start
 from lowtide.tracking import Tracker
-
-PARAMS = Path("params.yaml")
+from tasks.session import PARAMS
 
 
 @dataclass(frozen=True)
@@ -30,32 +27,6 @@ class Wait:
     arrived_at: datetime
     reason: str
     defer_s: float | None
-
-
-def begin(arrived_at: datetime | None, deadline_hours: float | None) -> None:
-    """Go on with this checkout's session, or open one.
-
-    A run that comes back after a deferral keeps its deadline. One that is new does not take over a
-    session whose deadline has passed, nor one whose deadline was another than it asks for.
-    """
-    params = load_params(PARAMS)
-    schedule = params.schedule
-    if deadline_hours is not None:
-        schedule = schedule.model_copy(update={"deadline_hours": deadline_hours})
-    fresh = arrived_at is None and _is_over(deadline_hours)
-    current, clock = session.open_session(
-        artifacts.STATE, params.carbon, schedule, arrived_at, anew=fresh
-    )
-    session.leave(artifacts.STATE, current, clock.now())
-
-
-def _is_over(deadline_hours: float | None) -> bool:
-    left = session.load_session(artifacts.STATE)
-    if left is None or not left.open:
-        return False
-    now = left.position if left.replay else SystemClock().now()
-    asked = None if deadline_hours is None else timedelta(hours=deadline_hours)
-    return now >= left.deadline or (asked not in (None, left.deadline - left.arrived_at))
 
 
 @task(name="carbon-forecast-gate", cache_policy=NO_CACHE)
@@ -74,7 +45,7 @@ def _pass_gate(may_defer: bool) -> Wait:
     from lowtide.training.estimate import estimate_hours  # brings torch
 
     params = load_params(PARAMS)
-    current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
+    current, clock = session.open_session(artifacts.STATE, params)
     now = clock.now()
     work_hours = sum(estimate_hours(params, clock).values())
     source = open_source(params.carbon)
@@ -99,7 +70,7 @@ def deferral() -> Wait:
     """When the stage that has just deferred itself wants to go on."""
     params = load_params(PARAMS)
     until = datetime.fromisoformat(artifacts.read_json(artifacts.DEFERRED)["until"])
-    current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
+    current, clock = session.open_session(artifacts.STATE, params)
     left_at = datetime.fromisoformat(artifacts.read_json(artifacts.DEFERRED)["left_at"])
     reason = "training pauses for clean power"
     return Wait(until, current.arrived_at, reason, clock.real_seconds(until - left_at))
@@ -112,5 +83,5 @@ def _longest(params: Params) -> timedelta:
 def _record(current: session.Session, figure: bytes) -> None:
     path = artifacts.STATE / "plan-gate.svg"
     path.write_bytes(figure)
-    run = Tracker(artifacts.STATE).pipeline_run(current.pipeline_id, current.replay)
+    run = Tracker(artifacts.STATE).pipeline_run(current)
     run.log_artifact(path, "plan")

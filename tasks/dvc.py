@@ -12,11 +12,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Cancelled, Completed, Failed, State
 
-from lowtide.artifacts import DEFERRED, STAGES
+from lowtide.artifacts import DEFERRED, FAILURE, STAGES
 from lowtide.errors import UsageError
 from lowtide.lock import HELD
 from lowtide.training.pacing import MAY_DEFER
 
+REPRODUCE = Path(__file__).with_name("reproduce.py")
 STOP_S = 30.0  # for a stage to write its checkpoint when the flow is interrupted
 
 
@@ -34,31 +35,38 @@ def run_stage(stage: str, stale: bool, may_defer: bool) -> State:
     """Bring one stage up to date. Its own output goes to the terminal as it comes."""
     if not stale:
         return Completed(name="Cached", message=f"{stage} is up to date")
-    DEFERRED.unlink(missing_ok=True)
-    code = _run("repro", "--single-item", stage, may_defer=may_defer)
+    for note in (DEFERRED, FAILURE):
+        note.unlink(missing_ok=True)
+    code = _reproduce(stage, may_defer=may_defer)
     if DEFERRED.exists():
         return Cancelled(name="Deferred", message=f"{stage} waits for clean power")
     if code != 0:
-        return Failed(message=f"stage {stage} failed: its last line above says why")
+        reason = FAILURE.read_text() if FAILURE.exists() else "it was killed, or DVC refused it"
+        return Failed(message=f"stage {stage} failed: {reason}")
     return Completed(message=f"{stage} is done")
 
 
 def _query(*arguments: str) -> str:
     """What DVC prints. UsageError, with DVC's last line, if it fails."""
     done = subprocess.run(
-        _command(arguments), env=_environment(may_defer=False), capture_output=True, text=True,
+        [sys.executable, "-m", "dvc", *arguments],
+        env=_environment(may_defer=False),
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         raise UsageError(f"dvc {arguments[0]} failed: {said}")
     return done.stdout
 
 
-def _run(*arguments: str, may_defer: bool) -> int:
+def _reproduce(stage: str, *, may_defer: bool) -> int:
     """Its exit code. If this process is interrupted, DVC and the stage below it are, too."""
     process = subprocess.Popen(
-        _command(arguments), env=_environment(may_defer=may_defer), start_new_session=True
+        [sys.executable, "-P", str(REPRODUCE), stage],  # -P: tasks/dvc.py is not DVC
+        env=_environment(may_defer=may_defer),
+        start_new_session=True,
     )
     try:
         return process.wait()
@@ -70,10 +78,6 @@ def _run(*arguments: str, may_defer: bool) -> int:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
         raise
-
-
-def _command(arguments: tuple[str, ...]) -> list[str]:
-    return [sys.executable, "-m", "dvc", *arguments]
 
 
 def _environment(*, may_defer: bool) -> dict[str, str]:

@@ -15,8 +15,7 @@ from lowtide.report.card import model_card
 from lowtide.report.text import verdict_text
 from lowtide.tracking import Tracker, tracking_uri, wait_for_run_id
 from lowtide.tracking.sender import without_password
-
-PARAMS = Path("params.yaml")
+from tasks.session import PARAMS
 
 
 @task(name="record", cache_policy=NO_CACHE)
@@ -25,7 +24,7 @@ def record(passport: Path) -> str | None:
     params = load_params(PARAMS)
     current = session.load_session(artifacts.STATE)
     assert current is not None, "the flow begins with a session"
-    run = Tracker(artifacts.STATE).pipeline_run(current.pipeline_id, current.replay)
+    run = Tracker(artifacts.STATE).pipeline_run(current)
     record_pipeline(run, current.pipeline_id, read_reports(), params)
     run.log_artifact(passport)
     run.end("FINISHED")

@@ -1,7 +1,7 @@
 """Each check can fail, says why without a traceback, and gives nothing secret away."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from lowtide import doctor
 from lowtide.doctor import check_all
 from lowtide.energy.sources import Reading
 from lowtide.errors import MeterError
+from lowtide.tracking.sender import without_password
 
 NOWHERE = "http://me:secret@127.0.0.1:9"
 
@@ -116,3 +117,25 @@ def test_an_energy_source_that_fails_is_a_failed_check() -> None:
     assert bad.closed
     assert doctor._energy([Source("cpu")])[0]
     assert not doctor._energy([])[0]
+
+
+def test_what_params_name_and_is_not_there_is_a_failed_check(
+    checks: Any, write_params: Callable[..., Path]
+) -> None:
+    write_params(data={"source": "imagefolder"}, model={"teacher": "nowhere:net"})
+    found = checks()
+    assert "data.path is empty" in found["data"]["detail"]
+    assert "nowhere:net cannot be imported" in found["models"]["detail"]
+    assert found["carbon"]["ok"]
+
+
+def test_a_wrong_params_file_is_named_once(checks: Any, write_params: Callable[..., Path]) -> None:
+    write_params(data={"source": "csv"})
+    found = checks()
+    assert [name for name, check in found.items() if "data.source" in check["detail"]] == ["params"]
+    assert not found["carbon"]["ok"]
+
+
+def test_an_address_is_shown_whole_but_for_its_password() -> None:
+    assert without_password("sqlite:////srv/mlflow.db") == "sqlite:////srv/mlflow.db"
+    assert without_password("http://me:secret@host:5000/x") == "http://host:5000/x"

@@ -12,7 +12,7 @@ from lowtide.params import load_params
 @pytest.mark.parametrize(
     ("section", "change", "message"),
     [
-        ("train", {"epoch": 3}, "train.epoch: Extra inputs"),
+        ("train", {"epoch": 3}, "train.epoch: no such key$"),
         ("train", {"epochs": "many"}, r"train.epochs: .*found 'many'"),
         ("data", {"source": "csv"}, "data.source"),
         ("carbon", {"replay_start": "2022-04-14T03:00:00"}, "needs a time zone"),
@@ -28,8 +28,15 @@ def test_names_the_key(
 
 def test_a_missing_key_is_named(write_params: Callable[..., Path]) -> None:
     path = write_params()
-    path.write_text(path.read_text().replace("accuracy_min", "accuracy_least"))
+    path.write_text(path.read_text().replace("  accuracy_min: ", "  #"))
     with pytest.raises(ParamsError, match=r"budgets\.accuracy_min: Field required"):
+        load_params(path)
+
+
+def test_a_misspelt_key_is_named_with_its_right_name(write_params: Callable[..., Path]) -> None:
+    path = write_params()
+    path.write_text(path.read_text().replace("accuracy_min", "acuracy_min"))
+    with pytest.raises(ParamsError, match=r"budgets\.acuracy_min: .* did you mean accuracy_min"):
         load_params(path)
 
 

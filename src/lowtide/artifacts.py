@@ -31,6 +31,7 @@ MODEL_FP32 = ARTIFACTS / "model.fp32.onnx"
 MODEL_INT8 = ARTIFACTS / "model.int8.onnx"
 VERDICT = REPORTS / "verdict.json"
 DEFERRED = STATE / "deferred.json"  # there while a stage waits for a planned instant
+FAILURE = STATE / "failure.txt"  # why the last stage failed, for whoever started it
 
 
 def report_path(stage: str) -> Path:

@@ -13,8 +13,9 @@ import httpx
 
 from lowtide.carbon.sources import open_source
 from lowtide.clock import SystemClock
+from lowtide.data.sources import require_paths
 from lowtide.energy.sources import EnergySource, open_sources
-from lowtide.errors import LowtideError
+from lowtide.errors import LowtideError, ParamsError
 from lowtide.params import load_params
 from lowtide.tracking import tracking_uri
 from lowtide.tracking.sender import redact, without_password
@@ -34,6 +35,8 @@ def check_all(params_file: Path) -> list[dict[str, Any]]:
         "git": _git,
         "disk": _disk,
         "params": lambda: _params(params_file),
+        "data": lambda: _data(params_file),
+        "models": lambda: _models(params_file),
         "carbon": lambda: _carbon(params_file),
         "energy": lambda: _energy(open_sources()),
     }
@@ -41,6 +44,8 @@ def check_all(params_file: Path) -> list[dict[str, Any]]:
     for name, check in checks.items():
         try:
             ok, detail, fix = check()
+        except ParamsError:
+            ok, detail, fix = False, f"not known before {params_file} is valid", "see params"
         except LowtideError as error:
             ok, detail, fix = False, str(error), "see the message"
         results.append({"name": name, "ok": ok, "detail": detail, "fix": "" if ok else fix})
@@ -107,14 +112,35 @@ def _disk() -> Found:
 def _params(path: Path) -> Found:
     try:
         load_params(path)
-    except LowtideError as error:
+    except ParamsError as error:
         return False, str(error), f"mend {path}"
     return True, f"{path} is valid", ""
 
 
-def _carbon(path: Path) -> Found:
+def _data(path: Path) -> Found:
+    data = load_params(path).data
     try:
-        carbon = load_params(path).carbon
+        require_paths(data)
+    except LowtideError as error:
+        return False, str(error), "see the data section of params.yaml"
+    return True, data.source if data.path is None else f"{data.source} at {data.path}", ""
+
+
+def _models(path: Path) -> Found:
+    model = load_params(path).model
+    try:
+        from lowtide.models.factory import require_factory  # brings torch
+
+        for name in (model.teacher, model.student):
+            require_factory(name)
+    except (ImportError, LowtideError) as error:
+        return False, str(error), "see the model section of params.yaml"
+    return True, f"{model.teacher} teaches {model.student}", ""
+
+
+def _carbon(path: Path) -> Found:
+    carbon = load_params(path).carbon
+    try:
         source = open_source(carbon)
         value = source.current(carbon.replay_start or SystemClock().now())
     except LowtideError as error:

@@ -1,6 +1,7 @@
 """params.yaml as frozen types: every key required, unknown keys refused, no defaults in code."""
 
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -16,6 +17,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Count = Annotated[int, Field(ge=1)]
+UNKNOWN_KEY = "extra_forbidden"  # as pydantic calls it
 
 
 def _as_utc(instant: datetime) -> datetime:
@@ -189,8 +191,19 @@ def load_params(path: Path) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the top level"
-        found = "" if first["type"] == "missing" else f" (found {first['input']!r})"
-        more = f"; {error.error_count() - 1} more" if error.error_count() > 1 else ""
-        raise ParamsError(f"{path}: {key}: {first['msg']}{found}{more}") from None
+        raise ParamsError(f"{path}: {_first_of(error)}") from None
+
+
+def _first_of(error: ValidationError) -> str:
+    """An unknown key first: where one is misspelt, its right name is missing as well."""
+    found = sorted(error.errors(), key=lambda one: one["type"] != UNKNOWN_KEY)
+    first, more = found[0], f"; {len(found) - 1} more" if len(found) > 1 else ""
+    key = ".".join(str(part) for part in first["loc"]) or "the top level"
+    if first["type"] == UNKNOWN_KEY:
+        section, name = first["loc"][:-1], str(first["loc"][-1])
+        missing = [str(one["loc"][-1]) for one in found
+                   if one["type"] == "missing" and one["loc"][:-1] == section]  # fmt: skip
+        near = get_close_matches(name, missing, n=1)
+        return f"{key}: no such key{f'; did you mean {near[0]}?' if near else more}"
+    value = "" if first["type"] == "missing" else f" (found {first['input']!r})"
+    return f"{key}: {first['msg']}{value}{more}"

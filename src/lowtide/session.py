@@ -12,7 +12,7 @@ from pathlib import Path
 from lowtide.artifacts import read_json, write_json
 from lowtide.clock import Clock, ReplayClock, SystemClock
 from lowtide.errors import ArtifactError
-from lowtide.params import CarbonParams, ScheduleParams
+from lowtide.params import Params
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Session:
     position: datetime  # the clock, when a stage last left it
     replay: bool
     open: bool
+    params: dict[str, str]  # what one pipeline run is made of: seed and models
 
 
 def load_session(state: Path) -> Session | None:
@@ -47,38 +48,42 @@ def save_session(state: Path, session: Session) -> None:
 
 
 def open_session(
-    state: Path,
-    carbon: CarbonParams,
-    schedule: ScheduleParams,
-    arrived_at: datetime | None = None,
-    *,
-    anew: bool = False,
+    state: Path, params: Params, arrived_at: datetime | None = None, *, anew: bool = False
 ) -> tuple[Session, Clock]:
     """Go on with the session that was left open, or begin one; `anew` begins one in any case.
 
-    `arrived_at` is given by a flow run that was deferred, perhaps from another machine: the
-    deadline stays where it was.
+    One of another seed, other models or another kind of clock is not gone on with. `arrived_at` is
+    given by a flow run that was deferred, perhaps from another machine: the deadline stays where
+    it was.
     """
-    session = load_session(state)
-    replay = carbon.replay_start is not None
-    if anew or session is None or not session.open or session.replay != replay:
-        session = _begin(carbon, schedule, arrived_at)
+    left = load_session(state)
+    session = _begin(params, arrived_at)
+    same = left and (left.replay, left.params) == (session.replay, session.params)
+    if left and left.open and same and not anew:
+        session = left
+    else:
         save_session(state, session)
-    if not replay:
+    if not session.replay:
         return session, SystemClock()
-    return session, ReplayClock(session.position, carbon.replay_speed)
+    return session, ReplayClock(session.position, params.carbon.replay_speed)
 
 
-def _begin(carbon: CarbonParams, schedule: ScheduleParams, arrived_at: datetime | None) -> Session:
-    now = carbon.replay_start or SystemClock().now()
+def _begin(params: Params, arrived_at: datetime | None) -> Session:
+    replay_start = params.carbon.replay_start
+    now = replay_start or SystemClock().now()
     arrived = arrived_at or now
     return Session(
         pipeline_id=uuid.uuid4().hex,
         arrived_at=arrived,
-        deadline=arrived + timedelta(hours=schedule.deadline_hours),
+        deadline=arrived + timedelta(hours=params.schedule.deadline_hours),
         position=max(now, arrived),
-        replay=carbon.replay_start is not None,
+        replay=replay_start is not None,
         open=True,
+        params={
+            "seed": str(params.seed),
+            "model.teacher": params.model.teacher,
+            "model.student": params.model.student,
+        },
     )
 
 

@@ -86,7 +86,7 @@ def test_the_hosts_are_those_of_training_and_evaluation() -> None:
 def test_a_wide_interval_is_told_and_does_not_decide(budgets) -> None:  # type: ignore[no-untyped-def]
     verdict = judge(replace(GOOD, accuracy_drop_high=0.5), budgets)
     assert verdict.passed
-    assert "above the limit: informs" in detail_of("accuracy_drop_high", verdict)
+    assert "above the limit: for information" in detail_of("accuracy_drop_high", verdict)
     assert "within the limit" in detail_of("accuracy_drop_high", judge(GOOD, budgets))
 
 

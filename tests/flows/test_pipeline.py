@@ -167,3 +167,7 @@ def test_a_user_error_is_one_line(project: Any, first_run: str) -> None:
     assert done.returncode == 1
     assert "nothing at nowhere" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    newest, before = runs(project, "pipeline")[:2]  # another teacher is another pipeline run
+    assert newest.data.params["model.teacher"] == "tidenet-m"
+    assert before.data.params["model.teacher"] == "nomod:fn"
+    assert newest.info.status == before.info.status == "FAILED"

@@ -66,6 +66,21 @@ def test_a_killed_training_goes_on_from_its_checkpoint(project: Any, tmp_path: P
         assert all(a.ended_at <= b.started_at for a, b in pairwise(own))
 
 
+def test_ctrl_c_ends_the_flow_in_order_and_says_how_to_go_on(project: Any, tmp_path: Path) -> None:
+    """A terminal sends the signal to all processes of the flow's group at once."""
+    project.edit(train={"epochs": 13})
+    log = tmp_path / "flow.log"
+    flow = project.start("setsid", sys.executable, "-m", "flows.pipeline", log=log)
+    wait_until(lambda: "train: epoch 2" in log.read_text(), 120, "the second epoch")
+    os.killpg(flow.pid, signal.SIGINT)
+    assert flow.wait(30) == 130
+    printed = log.read_text()
+    assert "lowtide: interrupted; the next run goes on from the last checkpoint" in printed
+    assert "Traceback" not in printed
+    assert "Unable to connect" not in printed  # the server heard how the flow ended
+    assert list((project.folder / ".lowtide/checkpoints").glob("train*"))
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
     project: Any, tmp_path: Path
 ) -> None:

@@ -5,12 +5,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lowtide.errors import ArtifactError
+from lowtide.session import Session
 from lowtide.tracking import Tracker, delivery, link_cached, wait_for_run_id
 from lowtide.tracking.delivery import DELIVERED, KEEP_S
 from lowtide.tracking.journal import Journal, Sent, all_journals
@@ -29,10 +31,15 @@ def client(store: str) -> Any:
     return MlflowClient(store)
 
 
+def session(pipeline_id: str) -> Session:
+    now = datetime(2022, 4, 14, tzinfo=UTC)
+    return Session(pipeline_id, now, now, now, replay=True, open=True, params={"seed": "7"})
+
+
 def record(state: Path, pipeline_id: str = "p1") -> None:
     """A pipeline run with one stage, as a pipeline leaves them."""
     tracker = Tracker(state)
-    pipeline = tracker.pipeline_run(pipeline_id, replay=True)
+    pipeline = tracker.pipeline_run(session(pipeline_id))
     run = tracker.start_run(
         f"{pipeline_id}-train", "train", parent_key=pipeline_id, tags={"lowtide.stage": "train"}
     )
@@ -85,7 +92,7 @@ def test_a_server_that_is_gone_loses_nothing(checkout: Path, store: str) -> None
         record(state)
     (unsent,) = left
     assert unsent.num_runs == 2
-    assert unsent.num_entries == 12
+    assert unsent.num_entries == 13
     assert "127.0.0.1:9 does not answer" in str(unsent)
     with delivery(state, store) as left:
         pass
@@ -144,7 +151,7 @@ def test_a_torn_note_of_what_was_sent_is_as_good_as_none(checkout: Path, store: 
 
 def test_a_run_that_moves_to_another_store_moves_whole(checkout: Path, store: str) -> None:
     state, other = checkout / ".lowtide", f"sqlite:///{checkout / 'other.db'}"
-    run = Tracker(state).pipeline_run("p1", replay=True)
+    run = Tracker(state).pipeline_run(session("p1"))
     with delivery(state, store):
         run.log_metrics({"test_accuracy": 0.5})
         first = wait_for_run_id(run)
@@ -159,7 +166,7 @@ def test_a_run_that_moves_to_another_store_moves_whole(checkout: Path, store: st
 
 def test_a_run_deleted_on_the_server_holds_nothing_up(checkout: Path, store: str) -> None:
     state = checkout / ".lowtide"
-    run = Tracker(state).pipeline_run("p1", replay=True)
+    run = Tracker(state).pipeline_run(session("p1"))
     with delivery(state, store):
         wait_for_run_id(run)
     client(store).delete_run(run.mlflow_run_id)
@@ -194,7 +201,7 @@ def test_a_child_leaves_delivery_to_its_parent(
     monkeypatch.setenv(DELIVERED, "1")
     with delivery(checkout / ".lowtide", NOWHERE):
         record(checkout)
-    assert sum(journal.num_unsent() for journal in all_journals(checkout / "journal")) == 12
+    assert sum(journal.num_unsent() for journal in all_journals(checkout / "journal")) == 13
     assert os.environ[DELIVERED] == "1"
 
 

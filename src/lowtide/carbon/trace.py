@@ -15,6 +15,7 @@ from lowtide.carbon.forecast.values import forecast_values
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import CarbonError
 
+COLUMNS = ("timestamp_utc", "gco2_per_kwh")
 HISTORY = timedelta(days=400)  # what a forecast is trained on
 NEIGHBOURS = 9  # steps around a row whose median is the usual one
 FUEL = "_mwh"  # how columns of generation by fuel end
@@ -48,12 +49,7 @@ class TraceSource:
         instant_s = at.timestamp()
         index = int(np.searchsorted(self._starts_s, instant_s, side="right")) - 1
         if index < 0 or instant_s >= self._ends_s[index] + CARRY.total_seconds():
-            raise CarbonError(
-                f"{self.name} has no intensity at {at:%Y-%m-%d %H:%M} UTC: it covers "
-                f"{_utc(self._starts_s[0]):%Y-%m-%d %H:%M} to "
-                f"{_utc(self._ends_s[-1]):%Y-%m-%d %H:%M}, gaps apart; "
-                "choose carbon.replay_start inside"
-            )
+            raise self._outside("at", at)
         value = self._value(index)
         if instant_s < self._ends_s[index]:
             return value
@@ -72,7 +68,16 @@ class TraceSource:
 
     def forecast(self, at: datetime, hours: float) -> list[IntensityValue]:
         past = self.history(at - HISTORY, at)
+        if not past:
+            raise self._outside("to forecast from before", at)
         return forecast_values(past, at, hours, self._drivers(at - HISTORY, at))
+
+    def _outside(self, where: str, at: datetime) -> CarbonError:
+        return CarbonError(
+            f"{self.name} has no intensity {where} {at:%Y-%m-%d %H:%M} UTC: it covers "
+            f"{_utc(self._starts_s[0]):%Y-%m-%d %H:%M} to {_utc(self._ends_s[-1]):%Y-%m-%d %H:%M}, "
+            "gaps apart; choose an instant inside: --at, or carbon.replay_start"
+        )
 
     def _drivers(self, start: datetime, end: datetime) -> Drivers | None:
         """Generation by fuel in rows that ended by `end`; None without any."""
@@ -117,10 +122,13 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     try:
         table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except FileNotFoundError:
-        raise CarbonError(f"no trace at {path}: set carbon.trace to an existing file") from None
+        raise CarbonError(f"there is no trace at {path}: name an existing file") from None
     except (OSError, ValueError, ImportError) as error:
-        raise CarbonError(f"{path} cannot be read as a trace: {error}") from None
-    for column in ("timestamp_utc", "gco2_per_kwh"):
+        said = " ".join(str(error).split())
+        raise CarbonError(
+            f"{path} cannot be read as a trace, CSV or parquet with {' and '.join(COLUMNS)}: {said}"
+        ) from None
+    for column in COLUMNS:
         if column not in table.columns:
             raise CarbonError(f"{path} has no column {column}; it has {', '.join(table.columns)}")
     if table.empty:

@@ -1,13 +1,15 @@
 """Commands about the pipeline: its stages, verdict, report and environment."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lowtide.artifacts import FAILURE, write_text
 from lowtide.cli.app import PARAMS, Json, ParamsFile, app, show
-from lowtide.errors import UsageError
+from lowtide.errors import ArtifactError, LowtideError, UsageError
 
 
 @app.command()
@@ -25,6 +27,10 @@ def stage(
     except Deferred as deferred:
         print(f"lowtide: {name} is {deferred}; its checkpoint is kept", file=sys.stderr)
         sys.exit(DEFERRED_EXIT_CODE)
+    except LowtideError as error:
+        with suppress(ArtifactError):  # of a full disk
+            write_text(FAILURE, str(error))
+        raise
     from lowtide.report.text import stage_line
 
     show(report, as_json, stage_line(report))
@@ -82,8 +88,8 @@ def predict(
     content = predict_files(model, images)
     lines = [f"{p['path']}: {p['label']} ({p['probability']:.2f})" for p in content["predictions"]]
     joules = content["energy_j_per_inference"]
-    lines.append("energy unknown" if joules is None else f"{joules:.3g} J an inference"
-                 f" ({content['provenance']})")  # fmt: skip
+    energy = "energy unknown" if joules is None else f"{joules:.3g} J an inference, one at a time"
+    lines.append(f"{energy} ({content['provenance']})")
     show(content, as_json, "\n".join(lines))
 
 

@@ -41,13 +41,19 @@ def load_raw(params: DataParams) -> RawData:
         "imagefolder": load_imagefolder,
         "npz": load_npz,
     }
-    if params.source != "digits":
-        if params.path is None:
-            raise DataError(f"data.source is {params.source} but data.path is empty: name it")
-        for key, path in (("path", params.path), ("test_path", params.test_path)):
-            if path is not None and not path.exists():
-                raise DataError(f"data.{key}: there is nothing at {path}")
+    require_paths(params)
     return loaders[params.source](params)
+
+
+def require_paths(params: DataParams) -> None:
+    """DataError where params.yaml names no path, or one with nothing there."""
+    if params.source == "digits":
+        return
+    if params.path is None:
+        raise DataError(f"data.source is {params.source} but data.path is empty: name it")
+    for key, path in (("path", params.path), ("test_path", params.test_path)):
+        if path is not None and not path.exists():
+            raise DataError(f"data.{key}: there is nothing at {path}")
 
 
 def _load_digits(_params: DataParams) -> RawData:

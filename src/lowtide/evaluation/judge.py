@@ -6,6 +6,8 @@ from typing import Any
 
 from lowtide.params import BudgetParams
 
+INFORM_ONLY = frozenset({"accuracy_drop_high"})  # said beside its limit, never refused for it
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -122,7 +124,7 @@ def _at_most(check: str, value: float | None, limit: float) -> Reason:
 def _informs(check: str, value: float | None, limit: float) -> Reason:
     """Above the limit is said, not refused: with few test images the interval is wide by itself."""
     side = "above" if value is not None and value > limit else "within"
-    detail = f"95 % upper bound, {side} the limit: informs, does not decide"
+    detail = f"95 % upper bound, {side} the limit: for information, does not decide"
     return Reason(check, value is not None, value, limit, _detail(value, detail))
 
 

@@ -64,7 +64,7 @@ def _call(spec: ModelSpec) -> object:
     if spec.factory in FAMILY:
         config = FAMILY[spec.factory]
         return TideNet(config, spec.in_channels, spec.image_size, spec.num_classes)
-    factory = _import(spec.factory)
+    factory = import_factory(spec.factory)
     try:
         return factory(spec.in_channels, spec.image_size, spec.num_classes)
     except LowtideError:
@@ -76,7 +76,13 @@ def _call(spec: ModelSpec) -> object:
         ) from error
 
 
-def _import(name: str) -> Factory:
+def require_factory(name: str) -> None:
+    """ModelError where the name is neither of the family nor a function that can be imported."""
+    if name not in FAMILY:
+        import_factory(name)
+
+
+def import_factory(name: str) -> Factory:
     module_name, colon, function = name.partition(":")
     if not colon:
         known = ", ".join(sorted(FAMILY))

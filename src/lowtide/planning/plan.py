@@ -220,17 +220,23 @@ def _run_now(
 
 def _explained(plan: Plan, baseline: Plan) -> Plan:
     if plan.emissions_g_per_kw >= baseline.emissions_g_per_kw * (1 - 1e-9):
-        return baseline
+        known = {value.intensity_g_per_kwh for value in plan.forecast}
+        flat = "runs now: the forecast is the same for all hours"
+        return baseline if len(known) > 1 else replace(baseline, reason=flat)
     hours = (plan.start - plan.issued_at) / HOUR
     start = f"starts {hours:.1f} h later" if hours > 0 else "starts now"
     pauses = sum(a.end < b.start for a, b in pairwise(plan.slots))
     paused = f", pauses {pauses} time{'s' if pauses != 1 else ''}" if pauses else ""
-    certainty = "" if plan.sure is None else f", {plan.sure:.0%} sure"
+    certainty = "" if plan.sure is None else f", {_percent(plan.sure)} sure"
     short = ""
     if plan.covered_until < plan.deadline:
         short = f"; the forecast ends at {_iso(plan.covered_until)}, before the deadline"
     reason = f"{start}{paused}: {plan.saving:.0%} less than running now, by the forecast"
     return replace(plan, reason=f"{reason}{certainty}{short}")
+
+
+def _percent(chance: float) -> str:
+    return "over 99%" if chance > 0.995 else f"{chance:.0%}"
 
 
 def _iso(instant: datetime) -> str:

@@ -21,7 +21,7 @@ from lowtide.pipeline import (
     training_provenance,
 )
 from lowtide.report.plots import candidates_plot, curves_plot, stages_plot
-from lowtide.report.text import number
+from lowtide.report.text import number, outcome
 from lowtide.report.timeline import HOUR, Span, read_spans, timeline_plot
 
 HTML = artifacts.REPORTS / "passport.html"
@@ -116,6 +116,7 @@ def _render(content: dict[str, Any], params: Params, reports: dict[str, dict[str
     template = (resources.files("lowtide.report") / "passport.html.j2").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["figure"] = lambda value, unit="": number(value, unit).strip()
+    environment.filters["outcome"] = outcome
     plots = {
         "timeline": _timeline(params, reports),
         "stages": stages_plot(content["stages"]),

@@ -43,13 +43,11 @@ def candidates_plot(candidates: Mapping[str, Mapping[str, Any]]) -> str:
     for name, candidate in candidates.items():
         if candidate["inference_energy_j"] is None:
             continue
-        axes.plot(candidate["inference_energy_j"], candidate["accuracy"], "o", color=BLUE)
-        axes.annotate(
-            name, (candidate["inference_energy_j"], candidate["accuracy"]),
-            textcoords="offset points", xytext=(6, 4),
-        )  # fmt: skip
+        axes.plot(candidate["inference_energy_j"], candidate["accuracy"], "o", label=name)
     axes.set(xscale="log", xlabel="J per inference", ylabel="test accuracy")
     axes.margins(x=0.2, y=0.2)
+    if axes.lines:
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return svg_text(figure)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lowtide.evaluation.judge import INFORM_ONLY
+
 
 def stage_line(report: Mapping[str, Any]) -> str:
     """For example `train: accuracy 0.9861 (val), 0.0003 kWh, 0.09 g CO2e (estimated), 12 s`."""
@@ -28,12 +30,19 @@ def number(value: float | None, unit: str) -> str:
 def verdict_text(verdict: Mapping[str, Any]) -> str:
     lines = [f"verdict: {'passed' if verdict['passed'] else 'REFUSED'}"]
     for reason in verdict["reasons"]:
-        mark = "ok  " if reason["passed"] else "FAIL"
+        mark = f"{outcome(reason):<4}"
         value = "unknown" if reason["value"] is None else f"{reason['value']:.4g}"
         detail = f"  ({reason['detail']})" if reason["detail"] else ""
         limit = "" if reason["limit"] is None else f", limit {reason['limit']:.4g}"
         lines.append(f"  {mark} {reason['check']}: {value}{limit}{detail}")
     return "\n".join(lines)
+
+
+def outcome(reason: Mapping[str, Any]) -> str:
+    """ok, FAIL, or note: a figure to know that was not judged."""
+    if not reason["passed"]:
+        return "FAIL"
+    return "note" if reason["check"] in INFORM_ONLY else "ok"
 
 
 def doctor_text(checks: Sequence[Mapping[str, Any]]) -> str:

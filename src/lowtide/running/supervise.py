@@ -142,16 +142,17 @@ class Supervisor:
         self.clock.sleep_until(until)
 
     def _report(self, state: State, window: Window | None) -> None:
-        """At every change, and once a second. While it runs, a new plan is no news."""
+        """At every change, and once a second. A plan with another reason and the same start, or
+        for work that runs, is no news."""
         assert self._decision is not None
-        reason, now_s = self._decision.reason, time.monotonic()
-        news = (state, "" if state == "running" else reason)
+        reason, start, now_s = self._decision.reason, self._decision.resumes_at, time.monotonic()
+        news = (state, "" if state == "running" else str(start or reason))
         changed = self._told is None or self._told[:2] != news
         if not changed and self._told is not None and now_s - self._told[2] < TELL_EVERY_S:
             return
         self._told = (*news, now_s)
         totals = window.totals() if window is not None else None
-        self.tell(Status(state, self._decision.until, reason, totals, changed))
+        self.tell(Status(state, start or self._decision.until, reason, totals, changed))
 
 
 def _even_on_a_full_disk(note: Callable[[], None]) -> None:

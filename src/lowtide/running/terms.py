@@ -30,7 +30,8 @@ class Pause:
 
 @dataclass(frozen=True)
 class Status:
-    """`until` is when the plan is asked again at the latest; `totals` None before the start."""
+    """`until`: when held work is to go on, else when the plan is asked again; `totals` None before
+    the start."""
 
     state: State
     until: datetime

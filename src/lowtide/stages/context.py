@@ -70,7 +70,7 @@ def stage_context(
 ) -> Iterator[StageContext]:
     """Open everything, and close it in the right order whatever the body does."""
     artifacts.DEFERRED.unlink(missing_ok=True)
-    current, clock = session.open_session(artifacts.STATE, params.carbon, params.schedule)
+    current, clock = session.open_session(artifacts.STATE, params)
     source = open_source(params.carbon)
     run_id = resumed_run_id or f"{current.pipeline_id[:12]}-{stage}-{uuid.uuid4().hex[:8]}"
     with delivery(artifacts.STATE) as left, Ledger(artifacts.LEDGER) as ledger:
@@ -97,6 +97,8 @@ def stage_context(
             if status != "SCHEDULED":
                 session.leave(artifacts.STATE, current, clock.now(), done=done)
                 run.end(status)
+            if status == "FAILED":
+                pipeline.end(status)
     for unsent in left:
         print(f"lowtide: {unsent}", file=sys.stderr)
 
@@ -105,8 +107,7 @@ def _open_runs(
     current: session.Session, stage: str, run_id: str, params: Params
 ) -> tuple[Run, Run]:
     tracker = Tracker(artifacts.STATE)
-    pipeline = tracker.pipeline_run(current.pipeline_id, current.replay)
-    pipeline.log_params({"seed": params.seed, **_flat("model", params.model.model_dump())})
+    pipeline = tracker.pipeline_run(current)
     tags = {"lowtide.kind": "stage", "lowtide.stage": stage, "lowtide.stage_run_id": run_id}
     run = tracker.start_run(run_id, stage, parent_key=current.pipeline_id, tags=tags)
     section = getattr(params, stage, None)

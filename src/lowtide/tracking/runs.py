@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lowtide.session import Session
 from lowtide.tracking.journal import Journal, is_away
 
 
@@ -54,11 +55,13 @@ class Tracker:
         journal.append("start", name=name, parent_key=parent_key, tags=dict(tags))
         return Run(journal)
 
-    def pipeline_run(self, pipeline_id: str, replay: bool) -> Run:
-        tags = {"lowtide.kind": "pipeline", "lowtide.clock": "replay" if replay else "system"}
-        return self.start_run(
-            pipeline_id, f"pipeline-{pipeline_id[:8]}", parent_key=None, tags=tags
-        )
+    def pipeline_run(self, session: Session) -> Run:
+        clock = "replay" if session.replay else "system"
+        tags = {"lowtide.kind": "pipeline", "lowtide.clock": clock}
+        key = session.pipeline_id
+        run = self.start_run(key, f"pipeline-{key[:8]}", parent_key=None, tags=tags)
+        run.log_params(session.params)
+        return run
 
 
 def link_cached(pipeline: Run, stage: str, made_by: str) -> None:

@@ -201,8 +201,8 @@ def _batch(entries: list[Entry]) -> list[Entry]:
 
 def without_password(uri: str) -> str:
     """The address without user and password."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    credentials = urlsplit(uri).netloc.rpartition("@")[0]
+    return uri.replace(f"{credentials}@", "", 1) if credentials else uri
 
 
 def redact(error: Exception, uri: str) -> str:
