@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lowtide.cli.run import StatusLines
-from lowtide.energy.ledger import ComponentTotal, Totals
+from lowtide.energy.totals import ComponentTotal, Totals
 from lowtide.running.terms import Status
 
 BURN = "import time; end = time.process_time() + 1.2\nwhile time.process_time() < end: pass"

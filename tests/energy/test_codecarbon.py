@@ -48,3 +48,8 @@ def test_a_tracker_whose_start_failed_is_no_reading() -> None:
     bare = SimpleNamespace(flush=lambda: None)
     with pytest.raises(MeterError, match="measured nothing"):
         CodeCarbonSource(bare, SimpleNamespace(total=None), "3").read()
+
+
+def test_what_is_counted_elsewhere_is_left_out(tracker: Tracker) -> None:
+    source = CodeCarbonSource(tracker, tracker._latest, "3", without=frozenset({"cpu"}))
+    assert [reading.component for reading in source.read()] == ["ram"]

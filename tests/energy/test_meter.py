@@ -178,7 +178,8 @@ def test_who_samples_often_keeps_intervals_of_its_own(rig) -> None:  # type: ign
 
 def test_a_ledger_that_cannot_be_read_is_named(rig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     _, _, _, ledger = rig
-    sqlite3.connect(tmp_path / "ledger.db").execute("DROP TABLE intervals")
+    outside = sqlite3.connect(tmp_path / "ledger.db")
+    outside.executescript("DROP TABLE intervals; DROP TABLE sums")
     for read in (ledger.totals, ledger.intervals, ledger.last_instant):
         with pytest.raises(ArtifactError, match=r"ledger\.db cannot be used \(no such table"):
             read("run")

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from lowtide.energy.ledger import ComponentTotal, Totals
+from lowtide.energy.totals import ComponentTotal, Totals
 from lowtide.evaluation import probe as module
 from lowtide.evaluation.probe import probe
 

@@ -1,14 +1,17 @@
 """On a replayed clock: waits are jumped, the planner is asked as said, its failure lets run on."""
 
 import os
+import signal
 import sys
+import threading
+import time
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lowtide.clock import ReplayClock
-from lowtide.energy.ledger import Totals
+from lowtide.energy.totals import Totals
 from lowtide.errors import CarbonError
 from lowtide.planning.horizon import Decision
 from lowtide.running.child import Child
@@ -56,6 +59,17 @@ class Tide:
 class Blind:
     def decide(self, now: datetime, work_hours: float, *, running: bool) -> Decision:
         raise CarbonError("no forecast")
+
+
+class Hung:
+    """Waits for a network that does not answer, until it is let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def decide(self, now: datetime, work_hours: float, *, running: bool) -> Decision:
+        self.go.wait(20)
+        return Decision(0.0, now + HOUR, "too late to tell", None)
 
 
 def supervised(  # type: ignore[no-untyped-def]
@@ -123,3 +137,23 @@ def test_without_a_planner_the_work_runs() -> None:
     assert window.calls == []
     assert "no forecast" in told[0].reason
     assert supervisor.started_at - NOON < HOUR
+
+
+def test_a_planner_that_hangs_costs_no_deadline() -> None:
+    hung = Hung()
+    code, supervisor, _, told = supervised(hung, 1, 6, 3)
+    hung.go.set()
+    assert code == 0
+    assert HOUR * 2.9 < supervisor.started_at - NOON < HOUR * 5
+    assert [status.reason for status in told] == ["the latest safe start has come"]
+
+
+def test_a_planner_that_hangs_holds_no_interrupt_up() -> None:
+    hung = Hung()
+    main = threading.main_thread().ident or 0
+    threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGTERM)).start()
+    begun_s = time.monotonic()
+    code, *_ = supervised(hung, 1, 600, 3)
+    hung.go.set()
+    assert code == 128 + signal.SIGTERM
+    assert time.monotonic() - begun_s < 10

@@ -10,7 +10,8 @@ from lowtide.carbon.cache import DiskCache
 from lowtide.carbon.chain import ChainSource, Estimate
 from lowtide.carbon.forecast.issued import NAME as ISSUED
 from lowtide.carbon.forecast.issued import IssuedFile
-from lowtide.carbon.forecaster import Forecaster
+from lowtide.carbon.forecaster import DriverSource, Forecaster
+from lowtide.carbon.generation import MIX, GenerationDrivers, MixProvider
 from lowtide.carbon.history import HistoryFile
 from lowtide.carbon.live import LiveSource
 from lowtide.carbon.providers import Provider
@@ -39,11 +40,18 @@ def open_chain(params: CarbonParams, source: LiveName, folder: Path, wall: Wall)
     cache = DiskCache(folder, INTENSITY, wall)
     forecasts, weather = IssuedFile(folder / ISSUED), _weather(params, folder, wall)
 
+    def drivers(provider: Provider) -> list[DriverSource]:
+        found: list[DriverSource] = [] if weather is None else [weather]
+        if isinstance(provider, MixProvider):
+            mixes = DiskCache(folder, MIX, wall)
+            found.append(GenerationDrivers(provider, mixes, wall))
+        return found
+
     def live(name: LiveName, base_url: str | None) -> LiveSource:
         provider = open_provider(name, params.zone, base_url, wall)
         safe_zone = re.sub(r"[^A-Za-z0-9_-]", "_", params.zone)
         history = HistoryFile(folder / f"history-{name}-{safe_zone}.json")
-        return LiveSource(provider, cache, history, wall, Forecaster(forecasts, weather))
+        return LiveSource(provider, cache, history, wall, Forecaster(forecasts, drivers(provider)))
 
     first = live(source, params.base_url)
     second = None if params.second_source is None else live(params.second_source, None)

@@ -10,22 +10,21 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from lowtide.carbon.forecast.drivers import Drivers
+from lowtide.carbon.forecast.drivers import Drivers, joined
 from lowtide.carbon.forecast.issued import IssuedFile
 from lowtide.carbon.forecast.values import forecast_values
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import ArtifactError
 
 HOUR = timedelta(hours=1)
+DriverSource = Callable[[datetime], Drivers | None]  # around an instant; None: not to be had
 log = logging.getLogger(__name__)
 
 
 class Forecaster:
-    """Forecasts of one provider and zone. `drivers` tells what is known of the causes, or None."""
+    """Forecasts of one provider and zone. `drivers` tell what is known of the causes."""
 
-    def __init__(
-        self, issued: IssuedFile, drivers: Callable[[datetime], Drivers | None] | None = None
-    ) -> None:
+    def __init__(self, issued: IssuedFile, drivers: Sequence[DriverSource] = ()) -> None:
         self._issued, self._drivers = issued, drivers
         self._said_unusable = False
 
@@ -43,7 +42,8 @@ class Forecaster:
         A provider's value without a band gets one as wide as its past errors, or, while few of
         them are known, as those of our forecast. Only a `fresh` one is kept, and asks for drivers.
         """
-        drivers = self._drivers(at) if fresh and self._drivers else None
+        found = [source(at) for source in self._drivers] if fresh else []
+        drivers = joined([part for part in found if part is not None])
         until = max(end, own[-1].end) if own else end
         made = [
             replace(value, basis=past[-1].basis, issued_at=at)

@@ -25,6 +25,8 @@ TTL_S: dict[str, dict[Route, float]] = {
     },
 }
 WEATHER_TTL_S = 60 * MINUTE_S
+MIX_TTL_S = 60 * MINUTE_S
+CLOSED_MIX_TTL_S = 120 * 24 * 60 * MINUTE_S  # figures that will not change any more
 REFUSED_TTL_S = 7.5 * MINUTE_S  # nothing there, not allowed, not understood
 AWAY_TTL_S = 1 * MINUTE_S  # so that a process that comes after does not wait for it once more
 JITTER = 0.1  # as a share: many jobs that began together do not refresh together

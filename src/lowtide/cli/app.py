@@ -30,10 +30,6 @@ def main() -> None:
     except LowtideError as error:
         print(f"lowtide: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("lowtide: interrupted; the same command goes on from the last checkpoint",
-              file=sys.stderr)  # fmt: skip
-        sys.exit(130)
 
 
 def show(content: Mapping[str, Any], as_json: bool, text: str) -> None:

@@ -11,6 +11,8 @@ from lowtide.artifacts import FAILURE, write_text
 from lowtide.cli.app import PARAMS, Json, ParamsFile, app, show
 from lowtide.errors import ArtifactError, LowtideError, UsageError
 
+INTERRUPTED_EXIT_CODE = 130  # as a shell says of SIGINT
+
 
 @app.command()
 def stage(
@@ -27,6 +29,10 @@ def stage(
     except Deferred as deferred:
         print(f"lowtide: {name} is {deferred}; its checkpoint is kept", file=sys.stderr)
         sys.exit(DEFERRED_EXIT_CODE)
+    except KeyboardInterrupt:
+        print(f"lowtide: {name} is interrupted; run again it goes on from its last checkpoint",
+              file=sys.stderr)  # fmt: skip
+        sys.exit(INTERRUPTED_EXIT_CODE)
     except LowtideError as error:
         with suppress(ArtifactError):  # of a full disk
             write_text(FAILURE, str(error))

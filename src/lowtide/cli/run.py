@@ -14,7 +14,7 @@ from lowtide.cli.app import PARAMS, Json, ParamsFile, app, instant
 from lowtide.errors import UsageError
 
 if TYPE_CHECKING:
-    from lowtide.energy.ledger import Totals
+    from lowtide.energy.totals import Totals
     from lowtide.running.execute import Surroundings
     from lowtide.running.terms import Status
 

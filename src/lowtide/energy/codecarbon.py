@@ -14,15 +14,18 @@ COUNTERS = ("rapl", "power gadget", "powermetrics", "pmic")
 class CodeCarbonSource:
     """Asks the tracker on demand; its own scheduler, files and network stay unused."""
 
-    def __init__(self, tracker: Any, latest: Any, version: str) -> None:
+    def __init__(
+        self, tracker: Any, latest: Any, version: str, without: frozenset[str] = frozenset()
+    ) -> None:
         self._tracker, self._latest, self._version = tracker, latest, version
+        self._without = without
         parts = getattr(tracker, "_hardware", ())  # absent where its start has failed
         hardware = " ".join(str(part) for part in parts).lower()
         self._measured = any(name in hardware for name in COUNTERS)
 
     @classmethod
-    def open(cls) -> Self | None:
-        """None where CodeCarbon is not installed."""
+    def open(cls, without: frozenset[str] = frozenset()) -> Self | None:
+        """`without` kinds of component that are counted elsewhere; None if not installed."""
         try:
             import codecarbon
             from codecarbon.output_methods.base_output import BaseOutput
@@ -48,7 +51,7 @@ class CodeCarbonSource:
             output_handlers=[latest := Latest()],
         )
         tracker.start()
-        return cls(tracker, latest, metadata.version("codecarbon"))
+        return cls(tracker, latest, metadata.version("codecarbon"), without)
 
     def read(self) -> list[Reading]:
         self._latest.total = None  # `flush` keeps its failures to itself
@@ -61,10 +64,11 @@ class CodeCarbonSource:
         provenance: Provenance = "measured" if self._measured else "estimated"
         how = "counter" if self._measured else "TDP x load"
         name = f"codecarbon {self._version}"
-        return [
+        readings = [
             Reading("cpu", total.cpu_energy * KWH_IN_J, f"{name}, {how}", provenance),
             Reading("ram", total.ram_energy * KWH_IN_J, f"{name}, watts per module", "estimated"),
         ]
+        return [reading for reading in readings if reading.component not in self._without]
 
     def close(self) -> None:
         self._tracker.stop()

@@ -2,12 +2,14 @@
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from lowtide.energy.schema import prepare
+from lowtide.energy.totals import Totals
 from lowtide.errors import ArtifactError
 
 
@@ -33,46 +35,21 @@ class Interval:
     emissions_g: float | None
     replay: bool
     parked: bool  # waiting for clean power: the joules count, the work stands still
+    intensity_age_s: float | None = None  # since it came over the wire; None for a file's
 
 
-@dataclass
-class ComponentTotal:
-    energy_kwh: float | None
+@dataclass(frozen=True)
+class _Sum:
+    """A component's row of `sums`."""
+
+    component: str
+    energy_j: float | None
+    emissions_g: float | None
     source: str
     provenance: str
 
 
-@dataclass
-class Totals:
-    """Sums over a run. None is unknown; `duration_s` is metered time, pauses left out."""
-
-    energy_kwh: float | None = None
-    emissions_g: float | None = None
-    duration_s: float = 0.0
-    components: dict[str, ComponentTotal] = field(default_factory=dict)
-
-    @property
-    def provenance(self) -> str:
-        if self.energy_kwh is None:
-            return "unknown"
-        kinds = {part.provenance for part in self.components.values()}
-        if len(kinds) > 1:
-            return "mixed"
-        return kinds.pop()
-
-    @property
-    def mean_intensity_g_per_kwh(self) -> float | None:
-        """Grams per kWh of IT energy, PUE included: weighted by when energy was used."""
-        if not self.energy_kwh or self.emissions_g is None:
-            return None
-        return self.emissions_g / self.energy_kwh
-
-
 _COLUMNS = [column.name for column in fields(Interval)]
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS intervals (id INTEGER PRIMARY KEY, {", ".join(_COLUMNS)});
-CREATE INDEX IF NOT EXISTS intervals_of_run ON intervals (run_id);
-"""
 
 
 class Ledger:
@@ -85,7 +62,7 @@ class Ledger:
             self._connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._connection.executescript(_SCHEMA)
+            prepare(self._connection, _COLUMNS)
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from None
 
@@ -116,25 +93,23 @@ class Ledger:
         return [_interval(row) for row in rows]
 
     def totals(self, run_id: str) -> Totals:
+        """In the time that one row takes per component, however long the run."""
         totals = Totals()
-        for interval in self.intervals(run_id):
-            add(totals, interval)
-        totals.duration_s = self._duration_s(run_id)
+        rows = self._query(
+            "SELECT component, energy_j, emissions_g, source, provenance, duration_s FROM sums"
+            " WHERE run_id = ?",
+            run_id,
+        )
+        for *part, duration_s in rows:
+            totals.add(_Sum(*part))
+            # all components are metered side by side
+            totals.duration_s = max(totals.duration_s, duration_s)
         return totals
 
     def last_instant(self, run_id: str) -> datetime | None:
         """Where the run's last interval ended."""
-        ((last,),) = self._query("SELECT max(ended_at) FROM intervals WHERE run_id = ?", run_id)
+        ((last,),) = self._query("SELECT max(ended_at) FROM sums WHERE run_id = ?", run_id)
         return None if last is None else datetime.fromisoformat(last)
-
-    def _duration_s(self, run_id: str) -> float:
-        """Of the component that was metered longest: all are metered side by side."""
-        ((longest,),) = self._query(
-            "SELECT max(total) FROM (SELECT sum(duration_s) AS total FROM intervals"
-            " WHERE run_id = ? GROUP BY component)",
-            run_id,
-        )
-        return float(longest or 0.0)
 
     def _query(self, statement: str, run_id: str) -> list[tuple[Any, ...]]:
         try:
@@ -147,23 +122,6 @@ class Ledger:
             f"the energy ledger {self._path} cannot be used ({error}): free some disk, or move "
             "the file away if it is broken"
         )
-
-
-def add(totals: Totals, interval: Interval) -> None:
-    """Add one interval's energy and grams; what is once unknown stays so."""
-    energy_kwh = None if interval.energy_j is None else interval.energy_j / 3.6e6
-    if not totals.components:
-        totals.energy_kwh = totals.emissions_g = 0.0
-    totals.energy_kwh = _sum(totals.energy_kwh, energy_kwh)
-    totals.emissions_g = _sum(totals.emissions_g, interval.emissions_g)
-    part = totals.components.setdefault(
-        interval.component, ComponentTotal(0.0, interval.source, interval.provenance)
-    )
-    part.energy_kwh = _sum(part.energy_kwh, energy_kwh)
-
-
-def _sum(total: float | None, more: float | None) -> float | None:
-    return None if total is None or more is None else total + more
 
 
 def _row(interval: Interval) -> tuple[object, ...]:

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from copy import deepcopy
 from datetime import datetime
 
-from lowtide.carbon.signal import IntensitySource
+from lowtide.carbon.signal import IntensitySource, IntensityValue
 from lowtide.clock import Clock
-from lowtide.energy.ledger import Interval, Ledger, Totals, add
-from lowtide.energy.sources import EnergySource, Reading
+from lowtide.energy.ledger import Interval, Ledger
+from lowtide.energy.sources import EnergySource, Reading, kind
+from lowtide.energy.totals import Totals
 from lowtide.errors import ArtifactError, CarbonError, MeterError
 
 UNREADABLE = "unreadable"  # stands for the components of a source that never answered
@@ -89,7 +90,7 @@ class Window:
         rows = self._rows(readings, now, now_s - self._since_s)
         self._meter.ledger.append(rows)
         for row in rows:
-            add(self._totals, row)
+            self._totals.add(row)
         self._totals.duration_s += now_s - self._since_s
         self._last |= {reading.component: reading for reading in readings}
         self._since, self._since_s = now, now_s
@@ -97,7 +98,10 @@ class Window:
     def _rows(self, readings: Sequence[Reading], now: datetime, elapsed_s: float) -> list[Interval]:
         """One for each component, the lost ones included."""
         meter = self._meter
-        intensity, origin = self._intensity(self._since)
+        value = self._intensity(self._since)
+        intensity = None if value is None else value.intensity_g_per_kwh
+        origin = None if value is None else f"{value.source} ({value.status})"
+        age_s = _age_s(value, now)
 
         def row(component: str, energy_j: float | None, source: str, provenance: str) -> Interval:
             grams = None
@@ -106,6 +110,7 @@ class Window:
             return Interval(
                 self._run_id, self._stage, component, self._since, now, elapsed_s, energy_j, source,
                 provenance, intensity, origin, meter.pue, grams, meter.clock.replay, self._parked,
+                age_s,
             )  # fmt: skip
 
         rows = [row(r.component, self._used_j(r), r.source, r.provenance) for r in readings]
@@ -115,13 +120,12 @@ class Window:
         before = self._last.get(reading.component)
         return max(reading.energy_j - (before.energy_j if before else 0.0), 0.0)
 
-    def _intensity(self, at: datetime) -> tuple[float | None, str | None]:
+    def _intensity(self, at: datetime) -> IntensityValue | None:
         try:
-            value = self._meter.intensity.current(at)
+            return self._meter.intensity.current(at)
         except CarbonError as error:
             log.warning("emissions are unknown from here on: %s", error)
-            return None, None
-        return value.intensity_g_per_kwh, f"{value.source} ({value.status})"
+            return None
 
     def _read(self) -> list[Reading]:
         readings: list[Reading] = []
@@ -159,11 +163,14 @@ class EnergyMeter:
             window.close()
 
 
+def _age_s(value: IntensityValue | None, now: datetime) -> float | None:
+    """Since the value was fetched."""
+    if value is None or value.fetched_at is None:
+        return None
+    return max((now - value.fetched_at).total_seconds(), 0.0)
+
+
 def _of_other_kinds(earlier: Iterable[str], present: Iterable[str]) -> set[str]:
     """Components of an earlier part of a run whose kind (cpu, ram, gpu) nothing reads now."""
-    kinds = {_kind(component) for component in present}
-    return {component for component in earlier if _kind(component) not in kinds}
-
-
-def _kind(component: str) -> str:
-    return component.rstrip("0123456789")
+    kinds = {kind(component) for component in present}
+    return {component for component in earlier if kind(component) not in kinds}

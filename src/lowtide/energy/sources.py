@@ -24,12 +24,21 @@ class EnergySource(Protocol):
 
 
 def open_sources() -> list[EnergySource]:
-    """GPU counters where there is a GPU; CPU and RAM through CodeCarbon where it is installed.
+    """Counters first: NVML for GPUs, RAPL for CPU and DRAM; what they leave out is CodeCarbon's.
 
     A component that nothing here can read is absent: unknown, not zero.
     """
     from lowtide.energy.codecarbon import CodeCarbonSource
     from lowtide.energy.nvml import NvmlSource
+    from lowtide.energy.rapl import RaplSource
 
-    opened = (NvmlSource.open(), CodeCarbonSource.open())
+    rapl = RaplSource.open()
+    counted = frozenset() if rapl is None else rapl.kinds
+    modelled = None if counted >= {"cpu", "ram"} else CodeCarbonSource.open(without=counted)
+    opened = (NvmlSource.open(), rapl, modelled)
     return [source for source in opened if source is not None]
+
+
+def kind(component: str) -> str:
+    """gpu of gpu0, cpu of cpu1."""
+    return component.rstrip("0123456789")

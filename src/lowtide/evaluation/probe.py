@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lowtide.energy.ledger import Totals
+from lowtide.energy.totals import Totals
 from lowtide.evaluation.runtime import OnnxModel
 
 WARM_UP_S = 0.1

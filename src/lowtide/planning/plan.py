@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lowtide.carbon.forecast.step_function import HALF, StepFunction
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import DeadlineError
 from lowtide.planning.choice import BAND_WIDTH, Outlook, choose
@@ -166,15 +167,8 @@ def slot_means(
     """Mean over each slot of `values`, one per interval of the forecast and NaN where unknown:
     exact for steps; NaN where less than half of a slot is known."""
     ticks = np.arange(num_slots + 1) * slot_hours
-    starts = np.array([(value.start - now) / HOUR for value in forecast])
-    ends = np.array([(value.end - now) / HOUR for value in forecast])
-    overlap = np.minimum(ends, ticks[1:, None]) - np.maximum(starts, ticks[:-1, None])
-    overlap = np.where(np.isfinite(values), np.maximum(overlap, 0.0), 0.0)
-    covered = overlap.sum(axis=1)
-    known = covered >= slot_hours / 2
-    means = np.full(num_slots, np.nan)
-    means[known] = (overlap @ np.nan_to_num(values))[known] / covered[known]
-    return means
+    edges = [((value.start - now) / HOUR, (value.end - now) / HOUR) for value in forecast]
+    return StepFunction(np.array(edges), values).means(ticks[:-1], ticks[1:], HALF)
 
 
 def _slots(

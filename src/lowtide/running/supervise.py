@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from lowtide.clock import Clock
 from lowtide.errors import ArtifactError, CarbonError, DeadlineError
 from lowtide.planning.horizon import Decision
+from lowtide.running.asking import Asking
 from lowtide.running.child import Child
 from lowtide.running.interrupts import Interrupts
 from lowtide.running.terms import Decider, Pause, State, Status, Terms, Window
@@ -38,6 +39,7 @@ class Supervisor:
     pauses: list[Pause] = field(default_factory=list)
     started_at: datetime | None = None
     _decision: Decision | None = None
+    _asking: Asking[Decision] | None = None
     _committed: bool = False
     _held_since: datetime | None = None
     _told: tuple[State, str, float] | None = None
@@ -50,8 +52,9 @@ class Supervisor:
         while not self._may_run():
             if (number := self.interrupts.pass_on(self.child)) is not None:
                 return 128 + number
-            self._report("waiting", None)
-            self._wait()
+            if self._decision is not None:
+                self._report("waiting", None)
+                self._wait()
         with open_window() as window:
             try:
                 return self._follow(window)
@@ -87,23 +90,32 @@ class Supervisor:
         now, last = self.clock.now(), self._decision
         interrupted = self.interrupts.first is not None
         if interrupted or last is None or now >= min(last.until, self._latest_start()):
-            self._decision = last = self._answer(now)
-        return last.level > 0
+            self._decision = last = self._answer(now) or last
+        return last is not None and last.level > 0
 
-    def _answer(self, now: datetime) -> Decision:
-        """The planner's, until the latest safe start has come: then the job runs to its end."""
+    def _answer(self, now: datetime) -> Decision | None:
+        """The planner's, until the latest safe start has come: then the job runs to its end.
+
+        None while the planner thinks, or waits for a network: what holds goes on until then.
+        """
         deadline = self.terms.deadline
         if self.interrupts.first is not None:
             return Decision(1.0, now + HOUR, "interrupted", None)
         if self._committed or now >= self._latest_start():
             self._committed = True
             return Decision(1.0, max(deadline, now + HOUR), "the latest safe start has come", None)
+        asking = self._asking or self._ask(now)
         try:
-            running = self.child.alive and self._held_since is None
-            answer = self.decider.decide(now, self.work.left_hours(), running=running)
-            return replace(answer, until=max(answer.until, now + ASK_AT_MOST))
+            answer = asking.result(NAP_S)
         except (CarbonError, DeadlineError) as error:
-            return Decision(1.0, now + ASK_AGAIN, f"runs without a plan: {error}", None)
+            answer = Decision(1.0, now + ASK_AGAIN, f"runs without a plan: {error}", None)
+        self._asking = asking if answer is None else None
+        return answer and replace(answer, until=max(answer.until, now + ASK_AT_MOST))
+
+    def _ask(self, now: datetime) -> Asking[Decision]:
+        running = self.child.alive and self._held_since is None
+        left_hours = self.work.left_hours()
+        return Asking(lambda: self.decider.decide(now, left_hours, running=running))
 
     def _latest_start(self) -> datetime:
         return self.terms.deadline - HOUR * (self.work.left_hours() + self.terms.resume_hours)

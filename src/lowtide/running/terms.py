@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from lowtide.energy.ledger import Totals
+from lowtide.energy.totals import Totals
 from lowtide.planning.horizon import Decision
 
 State = Literal["waiting", "running", "paused"]

@@ -20,9 +20,10 @@ from lowtide.carbon.signal import IntensitySource
 from lowtide.carbon.sources import open_source
 from lowtide.clock import Clock
 from lowtide.energy.counterfactual import active_time, run_now_emissions_g
-from lowtide.energy.ledger import Ledger, Totals
+from lowtide.energy.ledger import Ledger
 from lowtide.energy.meter import EnergyMeter, Window
 from lowtide.energy.sources import EnergySource
+from lowtide.energy.totals import Totals
 from lowtide.params import Params
 from lowtide.tracking import Run, Tracker, delivery, wait_for_run_id
 from lowtide.training.pacing import Deferred

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from lowtide.energy.ledger import Totals
+from lowtide.energy.totals import Totals
 
 EVERY_S = 1.0
 

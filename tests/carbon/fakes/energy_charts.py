@@ -1,4 +1,4 @@
-"""Energy-Charts' /co2eq: parallel arrays with nulls, figures that lag, a limit that bites."""
+"""Energy-Charts, two routes: parallel arrays with nulls, figures that lag, a limit that bites."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,7 +33,27 @@ class FakeEnergyCharts(Fake):
         except ValueError:
             problem = {"loc": ["query", "start"], "msg": "invalid time", "type": "value_error"}
             return as_json({"detail": [problem]}, 422)
-        return as_json(self._content(floor(first, self.step), last))
+        content = self._powers if seen.path == "/public_power" else self._content
+        return as_json(content(floor(first, self.step), last))
+
+    def _powers(self, first: datetime, last: datetime) -> dict[str, Any]:
+        """In MW, with rows that are no generation, and nothing yet of the newest hours."""
+        end = min(last, self.wall.now() - self.lag) + timedelta(seconds=1)
+        times = starts(first, end, self.step)
+        wind = [None if t in self.nulls else 60000 - 100 * self.series.g_per_kwh(t) for t in times]
+        rows = {
+            "Wind onshore": wind,
+            "Fossil gas": [20000.0] * len(times),
+            "Hydro pumped storage consumption": [-500.0] * len(times),
+            "Cross border electricity trading": [1200.0] * len(times),
+            "Load": [55000.0] * len(times),
+            "Renewable share of load": [61.0] * len(times),
+        }
+        return {
+            "unix_seconds": [int(t.timestamp()) for t in times],
+            "production_types": [{"name": name, "data": data} for name, data in rows.items()],
+            "deprecated": self.deprecated,
+        }
 
     def _content(self, first: datetime, last: datetime) -> dict[str, Any]:
         now = self.wall.now()

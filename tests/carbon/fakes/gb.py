@@ -27,13 +27,17 @@ class FakeGb(Fake):
         regional = parts[0] == "regional"
         times = parts[2:4] if regional else parts[1:3]
         try:
-            first = datetime.strptime(times[0], "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
+            first = _instant(times[0])
             last = self._last(first, times[1])
         except (ValueError, IndexError):
             return _error(400, BAD_TIME)
         if last - first > timedelta(days=14):
             return _error(400, "The date range is limited to 14 days")
         rows = self._rows(first, last, regional)
+        if parts[0] == "generation":
+            mixes = [self._with_mix(row) for row in rows]
+            kept = ("from", "to", "generationmix")
+            return as_json({"data": [{key: row[key] for key in kept} for row in mixes]})
         if not regional:
             return as_json({"data": rows})
         if parts[4] == "postcode" and parts[5].startswith("ZZ"):
@@ -45,7 +49,7 @@ class FakeGb(Fake):
         spans = {"fw24h": 24, "fw48h": 48, "pt24h": 0}
         if until in spans:
             return first + timedelta(hours=spans[until])
-        return datetime.strptime(until, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
+        return _instant(until)
 
     def _rows(self, first: datetime, last: datetime, regional: bool) -> list[dict[str, Any]]:
         running = floor(self.wall.now(), HALF)
@@ -73,7 +77,17 @@ class FakeGb(Fake):
         if not regional:
             intensity["actual"] = level if start < running else None
         row = {"from": _text(start), "to": _text(start + HALF), "intensity": intensity}
-        return {**row, "generationmix": [{"fuel": "wind", "perc": 30}]} if regional else row
+        return self._with_mix(row) if regional else row
+
+    def _with_mix(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The cleaner the more wind; the order of the fuels varies."""
+        wind = round(60 - self.series.g_per_kwh(_instant(row["from"])) / 10, 1)
+        mix = [{"fuel": "wind", "perc": wind}, {"fuel": "gas", "perc": 100 - wind}]
+        return {**row, "generationmix": mix if row["from"].endswith("00Z") else mix[::-1]}
+
+
+def _instant(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
 
 
 def _text(instant: datetime) -> str:

@@ -159,3 +159,19 @@ def test_faults(
     api.fault = fault
     with pytest.raises(error, match=message):
         charts.latest(wall.now())
+
+
+def test_shares_of_the_generation_and_the_whole(
+    charts: EnergyCharts, api: FakeEnergyCharts, wall: FakeWall
+) -> None:
+    start = wall.now().replace(minute=0) - HOUR * 24
+    api.nulls = {start + HOUR}
+    mixes = charts.mix(start, wall.now())
+    assert mixes[0].start == start
+    assert wall.now() - HOUR * 3 < mixes[-1].end <= wall.now() - HOUR * 2 + QUARTER
+    wind = 60000 - 100 * api.series.g_per_kwh(start)
+    whole = wind + 20000
+    assert mixes[0].fuels == pytest.approx(
+        {"Wind onshore": wind / whole, "Fossil gas": 20000 / whole, "whole": whole}
+    )
+    assert set(mixes[4].fuels) == {"Fossil gas", "whole"}  # wind is null there

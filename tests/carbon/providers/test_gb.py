@@ -159,3 +159,21 @@ def test_faults(
     api.fault = fault
     with pytest.raises(error, match=message):
         gb.forecast(wall.now())
+
+
+def test_generation_by_fuel_of_the_past(gb: GreatBritain, api: FakeGb, wall: FakeWall) -> None:
+    end = running(wall)
+    mixes = gb.mix(end - timedelta(days=2), end)
+    assert len(mixes) == 96
+    assert (mixes[0].start, mixes[-1].end) == (end - timedelta(days=2), end)
+    level = api.series.g_per_kwh(mixes[7].start)
+    assert mixes[7].fuels == pytest.approx({"wind": 60 - level / 10, "gas": 40 + level / 10})
+    assert api.seen[0].path.startswith("/generation/")
+
+
+def test_a_region_tells_its_fuels_beside_its_intensity(api: FakeGb, wall: FakeWall) -> None:
+    region = GreatBritain("GB-13", wall, api.url)
+    assert set(region.mix(running(wall) - HALF * 4, running(wall))[0].fuels) == {"wind", "gas"}
+    api.lost = (running(wall) - HALF * 9, running(wall) + HALF)
+    with pytest.raises(NoDataError, match="no generation by fuel"):
+        region.mix(running(wall) - HALF * 4, running(wall))

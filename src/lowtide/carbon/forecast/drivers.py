@@ -3,15 +3,17 @@
 Figures by the hour on one time line, and the features that a forecast corrects itself with.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 
+from lowtide.carbon.forecast.step_function import HALF
+
 HOUR = timedelta(hours=1)
 WEEK = 168
 WILD = 6.0  # what is further off than so many spreads is cut to it: a spread may be nearly 0
-HALF = 0.5  # an hour or a window of which less is known has no mean
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,26 @@ class Drivers:
         return Drivers(
             start, _shifted(self.seen, offset, num), _shifted(self.coming, offset, num + ahead)
         )
+
+
+def joined(parts: Sequence[Drivers]) -> Drivers | None:
+    """All of them side by side on one time line; None without any."""
+    if not parts:
+        return None
+    start = min(part.start for part in parts)
+    return Drivers(
+        start,
+        _side_by_side([(part.start, part.seen) for part in parts], start),
+        _side_by_side([(part.start, part.coming) for part in parts], start),
+    )
+
+
+def _side_by_side(tables: Sequence[tuple[datetime, np.ndarray]], start: datetime) -> np.ndarray:
+    filled = [(round((first - start) / HOUR), table) for first, table in tables if table.shape[1]]
+    if not filled:
+        return np.empty((0, 0))
+    num = max(offset + len(table) for offset, table in filled)
+    return np.column_stack([_shifted(table, -offset, num) for offset, table in filled])
 
 
 class DriverFeatures:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from lowtide.carbon.forecast.drivers import HALF, HOUR, WEEK, Drivers
+from lowtide.carbon.forecast.drivers import HOUR, WEEK, Drivers
+from lowtide.carbon.forecast.step_function import HALF, StepFunction
 from lowtide.carbon.signal import IntensityValue
 
 LONG = 10 * WEEK
@@ -43,25 +44,17 @@ def hourly(history: Sequence[IntensityValue], at: datetime) -> Hourly:
     edges = np.array(
         [[(value.start - start) / HOUR, (value.end - start) / HOUR] for value in history]
     )
-    levels = np.array([[value.intensity_g_per_kwh] for value in history])
-    return Hourly(start, hour_means(edges, levels, num)[:, 0])
+    levels = np.array([value.intensity_g_per_kwh for value in history])
+    return Hourly(start, hour_means(edges, levels, num))
 
 
 def hour_means(edges: np.ndarray, levels: np.ndarray, num: int) -> np.ndarray:
-    """[num, k] means of the hours from 0 on; NaN where less than half an hour is known.
+    """[num] or [num, k] means of the hours from 0 on; NaN where less than half is known.
 
-    edges: [n, 2] begin and end of each row in hours; levels: [n, k] what held meanwhile.
+    edges: [n, 2] begin and end of each row in hours; levels: [n] or [n, k] what held meanwhile.
     """
-    covered, total = np.zeros(num), np.zeros((num, levels.shape[1]))
-    first = np.floor(edges[:, 0]).astype(int)
-    for step in range(int(np.ceil((edges[:, 1] - first).max()))):
-        hour = first + step
-        part = np.minimum(edges[:, 1], hour + 1) - np.maximum(edges[:, 0], hour)
-        inside = (part > 0) & (hour < num) & (hour >= 0)
-        np.add.at(covered, hour[inside], part[inside])
-        np.add.at(total, hour[inside], (part[:, None] * levels)[inside])
-    covered[covered < HALF] = np.nan
-    return total / covered[:, None]
+    starts = np.arange(num, dtype=float)
+    return StepFunction(edges, levels).means(starts, starts + 1, HALF)
 
 
 def from_week(series: Hourly) -> Hourly:

@@ -7,31 +7,45 @@ import numpy as np
 
 from lowtide.carbon.signal import IntensityValue
 
+HALF = 0.5  # an hour or a window of which less is known has no mean
+SLACK = 1e-3  # of an interval that may be unknown although all of it is asked for
+
 
 class StepFunction:
-    """Level by second since 1970, with gaps; `edges_s` [n, 2] ascending and disjoint."""
+    """Levels [n] or [n, k] over `edges` [n, 2], ascending and disjoint; NaN is a gap."""
 
-    def __init__(self, edges_s: np.ndarray, levels: np.ndarray) -> None:
-        lasts_s = edges_s[:, 1] - edges_s[:, 0]
-        self._times_s = edges_s.reshape(-1)
-        self._covered_s = np.cumsum(np.column_stack([np.zeros(len(levels)), lasts_s]).reshape(-1))
-        self._area = np.cumsum(
-            np.column_stack([np.zeros(len(levels)), lasts_s * levels]).reshape(-1)
-        )
+    def __init__(self, edges: np.ndarray, levels: np.ndarray) -> None:
+        columns = levels.reshape(len(levels), -1)
+        known, lasts = np.isfinite(columns), edges[:, 1:] - edges[:, :1]
+        self._shape = levels.shape[1:]
+        self._times = edges.reshape(-1)
+        self._known = _running(lasts * known)
+        self._area = _running(lasts * np.where(known, columns, 0.0))
 
     @classmethod
     def of(cls, values: Sequence[IntensityValue]) -> Self:
+        """By the second since 1970."""
         edges = [(value.start.timestamp(), value.end.timestamp()) for value in values]
         return cls(np.array(edges), np.array([value.intensity_g_per_kwh for value in values]))
 
-    def means(self, starts_s: np.ndarray, ends_s: np.ndarray) -> np.ndarray:
-        """Over each [start, end), NaN unless all but a second of it is covered."""
-        covered_s = self._between(self._covered_s, starts_s, ends_s)
-        area = self._between(self._area, starts_s, ends_s)
-        whole = (covered_s > 0) & (covered_s >= ends_s - starts_s - 1.0)
-        return np.where(whole, area / np.where(whole, covered_s, 1.0), np.nan)
+    def means(self, starts: np.ndarray, ends: np.ndarray, least: float = 1.0) -> np.ndarray:
+        """Over each [start, end), [m] or [m, k]; NaN unless the share `least` of it is known."""
+        known = self._between(self._known, starts, ends)
+        area = self._between(self._area, starts, ends)
+        enough = (known > 0) & (known >= (least - SLACK) * (ends - starts)[:, None])
+        means = np.where(enough, area / np.where(enough, known, 1.0), np.nan)
+        return means.reshape(len(starts), *self._shape)
 
-    def _between(self, sums: np.ndarray, starts_s: np.ndarray, ends_s: np.ndarray) -> np.ndarray:
-        return np.asarray(
-            np.interp(ends_s, self._times_s, sums) - np.interp(starts_s, self._times_s, sums)
+    def _between(self, sums: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        return np.column_stack(
+            [
+                np.interp(ends, self._times, column) - np.interp(starts, self._times, column)
+                for column in sums.T
+            ]
         )
+
+
+def _running(parts: np.ndarray) -> np.ndarray:
+    """Sums up to each begin and each end, [2 n, k]."""
+    steps = np.stack([np.zeros_like(parts), parts], axis=1)
+    return np.asarray(steps.reshape(-1, parts.shape[1]).cumsum(axis=0))

@@ -12,12 +12,16 @@ from lowtide.carbon.answer import field, from_epoch, listing, mapping, number
 from lowtide.carbon.clean import Origin, Point, clean, trim
 from lowtide.carbon.failures import NoDataError
 from lowtide.carbon.fetch import LIMITS, Fetcher, Limits, Request
+from lowtide.carbon.generation import Mix, shares
 from lowtide.carbon.signal import Basis, IntensityValue, Kind
 from lowtide.carbon.wall import Wall
 from lowtide.errors import CarbonError
 
 BASE_URL = "https://api.energy-charts.info"
 ROUTE = "/co2eq"
+MIX_ROUTE = "/public_power"
+# Production types that generate; the answer also has load, trade, shares and what storage takes.
+FUELS = ("Biomass", "Fossil", "Geothermal", "Hydro", "Nuclear", "Others", "Solar", "Waste", "Wind")
 MIN_GAP_S = 8.0
 BACK, AHEAD = timedelta(hours=24), timedelta(hours=48)
 # Zone: what the API calls it, where that is not the zone in lower case.
@@ -37,6 +41,7 @@ class EnergyCharts:
     kind: Kind = "average"
     basis: Basis = "lifecycle"
     one_answer = True
+    mix_block = timedelta(weeks=6)  # few requests are allowed
 
     def __init__(
         self, zone: str, wall: Wall, base_url: str | None = None, limits: Limits = LIMITS
@@ -70,6 +75,17 @@ class EnergyCharts:
         if not values:
             raise NoDataError(f"{where}: no values for {self._country}")
         return values
+
+    def mix(self, start: datetime, end: datetime) -> list[Mix]:
+        """Shares of the generation by fuel, and the whole in MW."""
+        params = {"country": self._country, "start": _text(start), "end": _text(end)}
+        where = f"{self._fetcher.host}{MIX_ROUTE}"
+        content = mapping(self._fetcher.get(Request(MIX_ROUTE, params)), where)
+        self._warn_if_deprecated(content, where)
+        found = [mix for mix in _mixes(content, where) if start <= mix.start < end]
+        if not found:
+            raise NoDataError(f"{where}: no generation by fuel for {self._country}")
+        return found
 
     def _warn_if_deprecated(self, content: Any, where: str) -> None:
         if content.get("deprecated") is True and not self._said_deprecated:
@@ -109,6 +125,27 @@ def _points(content: Any, where: str) -> list[Point]:
             later = number(ahead[index], where) if index < len(ahead) else None
             points.append(Point(start, later, "forecast"))
     return points
+
+
+def _mixes(content: Any, where: str) -> list[Mix]:
+    """A row lasts until the next one, the last as long as the one before it."""
+    seconds = listing(field(content, "unix_seconds", where), where)
+    starts = [from_epoch(second, where) for second in seconds]
+    powers: list[dict[str, float]] = [{} for _ in starts]
+    for kind in listing(field(content, "production_types", where), where):
+        name = str(field(kind, "name", where))
+        if not name.startswith(FUELS) or name.endswith("consumption"):
+            continue
+        data = listing(field(kind, "data", where), where)
+        for row, entry in zip(powers, data, strict=False):
+            level = number(entry, where)
+            if level is not None:
+                row[name] = max(level, 0.0)
+    ends = [*starts[1:], starts[-1] + (starts[-1] - starts[-2])] if len(starts) > 1 else []
+    known = [
+        (start, end, shares(row)) for start, end, row in zip(starts, ends, powers, strict=False)
+    ]
+    return [Mix(start, end, fuels) for start, end, fuels in known if fuels and start < end]
 
 
 def _text(instant: datetime) -> str:

@@ -12,6 +12,7 @@ from lowtide.carbon.answer import field, instant, listing, mapping, number
 from lowtide.carbon.clean import Origin, Point, clean, trim
 from lowtide.carbon.failures import NoDataError
 from lowtide.carbon.fetch import LIMITS, Fetcher, Limits, Request
+from lowtide.carbon.generation import Mix
 from lowtide.carbon.providers.ranges import gather, pieces
 from lowtide.carbon.signal import Basis, IntensityValue, Kind, Status
 from lowtide.carbon.wall import Wall
@@ -19,6 +20,7 @@ from lowtide.errors import CarbonError
 
 BASE_URL = "https://api.carbonintensity.org.uk"
 STEP = timedelta(minutes=30)
+WEEK = timedelta(days=7)
 LONGEST = timedelta(days=13)  # the API takes 14 days in one request
 RECENT = timedelta(hours=3)
 POSTCODE = re.compile(r"[A-Z]{1,2}[0-9][A-Z0-9]?")
@@ -31,6 +33,7 @@ class GreatBritain:
     kind: Kind = "average"
     basis: Basis = "operational"  # wind, sun and nuclear count as 0: not comparable to lifecycle
     one_answer = False
+    mix_block = WEEK
 
     def __init__(
         self, zone: str, wall: Wall, base_url: str | None = None, limits: Limits = LIMITS
@@ -53,6 +56,18 @@ class GreatBritain:
 
     def forecast(self, now: datetime) -> list[IntensityValue]:
         return self._values(_floor(now), "fw48h", now)
+
+    def mix(self, start: datetime, end: datetime) -> list[Mix]:
+        """Percent of the generation by fuel and half hour; imports count as one."""
+        before, after = self._place
+        base = "/generation" if before == "/intensity" else before
+        route = f"{base}/{_text(start + timedelta(minutes=1))}/{_text(end)}{after}"
+        where = f"{self._fetcher.host}{route}"
+        found = [_mix(row, where) for row in _rows(self._fetcher.get(Request(route)), where)]
+        mixes = [mix for mix in found if start <= mix.start < end and mix.fuels]
+        if not mixes:
+            raise NoDataError(f"{where}: no generation by fuel for {self.zone}")
+        return sorted(mixes, key=lambda mix: mix.start)
 
     def _values(self, start: datetime, until: str, now: datetime) -> list[IntensityValue]:
         # A minute later: on the half hour the period that ends there would come first.
@@ -106,6 +121,16 @@ def _point(row: Any, now: datetime, where: str) -> Point:
     level = number(intensity.get("forecast"), where)
     status: Status = "forecast" if end > now else "estimated"
     return Point(start, level, status, end)
+
+
+def _mix(row: Any, where: str) -> Mix:
+    fuels = {}
+    for entry in listing(field(row, "generationmix", where), where):
+        percent = number(field(entry, "perc", where), where)
+        if percent is not None:
+            fuels[str(field(entry, "fuel", where))] = percent
+    start, end = instant(field(row, "from", where), where), instant(field(row, "to", where), where)
+    return Mix(start, end, fuels)
 
 
 def _floor(instant: datetime) -> datetime:

@@ -1,0 +1,68 @@
+"""Sums over a run. None is unknown, and what is once unknown stays so."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Part(Protocol):
+    """One component's joules and grams over some time."""
+
+    @property
+    def component(self) -> str: ...
+    @property
+    def energy_j(self) -> float | None: ...
+    @property
+    def emissions_g(self) -> float | None: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def provenance(self) -> str: ...
+
+
+@dataclass
+class ComponentTotal:
+    energy_kwh: float | None
+    source: str
+    provenance: str
+
+
+@dataclass
+class Totals:
+    """`duration_s` is metered time of the wall, parked time included."""
+
+    energy_kwh: float | None = None
+    emissions_g: float | None = None
+    duration_s: float = 0.0
+    components: dict[str, ComponentTotal] = field(default_factory=dict)
+
+    @property
+    def provenance(self) -> str:
+        if self.energy_kwh is None:
+            return "unknown"
+        kinds = {part.provenance for part in self.components.values()}
+        if len(kinds) > 1:
+            return "mixed"
+        return kinds.pop()
+
+    @property
+    def mean_intensity_g_per_kwh(self) -> float | None:
+        """Grams per kWh of IT energy, PUE included: weighted by when energy was used."""
+        if not self.energy_kwh or self.emissions_g is None:
+            return None
+        return self.emissions_g / self.energy_kwh
+
+    def add(self, part: Part) -> None:
+        """A component's source and provenance are those it was first metered with."""
+        energy_kwh = None if part.energy_j is None else part.energy_j / 3.6e6
+        if not self.components:
+            self.energy_kwh = self.emissions_g = 0.0
+        self.energy_kwh = _sum(self.energy_kwh, energy_kwh)
+        self.emissions_g = _sum(self.emissions_g, part.emissions_g)
+        total = self.components.setdefault(
+            part.component, ComponentTotal(0.0, part.source, part.provenance)
+        )
+        total.energy_kwh = _sum(total.energy_kwh, energy_kwh)
+
+
+def _sum(total: float | None, more: float | None) -> float | None:
+    return None if total is None or more is None else total + more

@@ -1,0 +1,199 @@
+"""For training loops of one's own: metered, within a budget, and in clean hours.
+
+from lowtide import pace
+
+for batch in pace(loader, deadline_hours=24):
+    ...
+"""
+
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from lowtide.artifacts import LEDGER
+from lowtide.energy.ledger import Ledger
+from lowtide.energy.meter import EnergyMeter, Window
+from lowtide.energy.sources import open_sources
+from lowtide.energy.totals import Totals
+from lowtide.errors import UsageError
+from lowtide.planning.horizon import Decision
+from lowtide.running.setting import GridOptions, Setting, open_setting
+from lowtide.training.pacing import Pacer, Pause
+from lowtide.training.progress import energy_text
+
+T = TypeVar("T")
+PARAMS = Path("params.yaml")
+NEAR = 0.8  # of a budget: said once
+EVERY_S = 1.0  # between two looks at the budget
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a loop may use; None is no limit."""
+
+    emissions_g: float | None = None
+    energy_kwh: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in (("grams", self.emissions_g), ("kWh", self.energy_kwh)):
+            if limit is not None and not limit > 0:
+                raise UsageError(f"a budget of {limit} {name} leaves nothing to train with")
+
+    def used(self, totals: Totals) -> float | None:
+        """As a share of the limit that is nearest; None where a limited figure is unknown."""
+        pairs = (
+            (totals.emissions_g, self.emissions_g), (totals.energy_kwh, self.energy_kwh),
+        )  # fmt: skip
+        limited = [(used, limit) for used, limit in pairs if limit is not None]
+        shares = [used / limit for used, limit in limited if used is not None]
+        if len(shares) < len(limited) and totals.components:
+            return None
+        return max(shares, default=0.0)
+
+
+class Pace:
+    """One loop of `num_steps`: meters from enter to exit, and waits before a step that is planned
+    for a cleaner hour.
+
+    Without `deadline_hours` it never waits. The grid is that of the options, else of params.yaml.
+    Joules go to the ledger in `.lowtide/`.
+
+    Raises:
+        UsageError: no grid is named, or a budget is not positive.
+        CarbonError: the grid's source cannot be used.
+    """
+
+    def __init__(
+        self,
+        num_steps: int,
+        *,
+        deadline_hours: float | None = None,
+        budget_g: float | None = None,
+        budget_kwh: float | None = None,
+        name: str = "loop",
+        params: Path | str = PARAMS,
+        zone: str | None = None,
+        trace: str | None = None,
+        at: datetime | None = None,
+        replay_speed: float | None = None,
+    ) -> None:
+        self.num_steps, self.name, self.step = num_steps, name, 0
+        self.over = False  # the budget is spent
+        self.budget = Budget(budget_g, budget_kwh)
+        self.pauses: list[Pause] = []
+        self._deadline_hours = deadline_hours
+        self._options = (Path(params), PARAMS, GridOptions(zone, trace, at, replay_speed))
+        self._said: set[str] = set()
+        self._looked_s = 0.0
+
+    def __enter__(self) -> Self:
+        setting = open_setting(*self._options)
+        with ExitStack() as stack:
+            sources = open_sources()
+            for source in sources:
+                stack.callback(source.close)
+            ledger = stack.enter_context(Ledger(LEDGER))
+            setting = setting.begun()
+            meter = EnergyMeter(sources, setting.source, setting.clock, ledger, setting.pue)
+            run_id = f"pace-{uuid.uuid4().hex[:12]}"
+            self._window = stack.enter_context(meter.window(run_id, self.name))
+            self._pacer = self._made_pacer(setting, self._window)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+        waited = f", {len(self.pauses)} pauses" if self.pauses else ""
+        self._say(f"{self.step} steps, {energy_text(self.totals)}{waited}")
+
+    @property
+    def totals(self) -> Totals:
+        """Energy and grams so far."""
+        return self._window.totals()
+
+    def before_step(self) -> None:
+        """May wait until the grid is cleaner."""
+        if self._pacer is not None:
+            self._pacer.before_step(self.step, self.num_steps)
+
+    def after_step(self) -> None:
+        """Counts the step; `over` tells whether it was the last that the budget allows."""
+        if self._pacer is not None:
+            self._pacer.after_step(self.step, self.num_steps, 0.0)
+        self.step += 1
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= EVERY_S:
+            self._looked_s = now_s
+            self._look_at_budget()
+
+    def _look_at_budget(self) -> None:
+        used = self.budget.used(self.totals)
+        if used is None:
+            self._say_once("unknown", "the budget cannot be held: what is used is unknown here")
+        elif used >= 1:
+            self.over = True
+            text = f"the budget is spent after {self.step} of {self.num_steps} steps"
+            self._say_once("spent", text)
+        elif used >= NEAR:
+            self._say_once("near", f"{NEAR:.0%} of the budget is used at step {self.step}")
+
+    def _made_pacer(self, setting: Setting, window: Window) -> Pacer | None:
+        if self._deadline_hours is None:
+            return None
+        deadline = setting.clock.now() + timedelta(hours=self._deadline_hours)
+
+        def on_pause(pause: Pause, decision: Decision) -> None:
+            self.pauses.append(pause)
+            self._say(f"paused until {pause.end:%d %b %H:%M} UTC ({decision.reason})")
+
+        return Pacer(
+            setting.clock, setting.source, setting.schedule, deadline, window, 0.0, on_pause
+        )
+
+    def _say_once(self, key: str, text: str) -> None:
+        if key not in self._said:
+            self._said.add(key)
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        print(f"lowtide: {self.name}: {text}", file=sys.stderr, flush=True)
+
+
+def pace(items: Iterable[T], *, total: int | None = None, **options: Any) -> Iterator[T]:
+    """The items, one by one, each when the grid is clean enough; ends early where a budget is
+    spent.
+
+    Args:
+        items: batches or epochs; `total` says how many where they have no length.
+        options: as for `Pace`: deadline_hours, budget_g, budget_kwh, zone, trace, at, ...
+
+    Raises:
+        UsageError: how many items there are is not known.
+    """
+    num_steps = total if total is not None else _length(items)
+    with Pace(num_steps, **options) as pacing:
+        for item in items:
+            pacing.before_step()
+            yield item
+            pacing.after_step()
+            if pacing.over:
+                return
+
+
+def _length(items: Iterable[Any]) -> int:
+    try:
+        return len(items)  # type: ignore[arg-type]
+    except TypeError:
+        raise UsageError("pace() needs the number of items: give total=") from None
