@@ -43,7 +43,7 @@ test: check ## check, and every test that needs no server beyond loopback
 	$(BIN)/pytest -m "not integration" -n 2 --dist loadfile
 
 integration: setup ## the tests against real servers; what is missing is said and skipped
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,postgres]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,postgres,lightning,transformers]'
 	$(BIN)/pytest -m integration -rs
 
 bench: setup ## benchmarks; each prints a table and writes benchmarks/results/NAME.json

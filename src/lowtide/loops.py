@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -81,7 +81,7 @@ class Pace:
         params: Path | str = PARAMS,
         zone: str | None = None,
         trace: str | None = None,
-        at: datetime | None = None,
+        at: datetime | str | None = None,
         replay_speed: float | None = None,
     ) -> None:
         self.num_steps, self.name, self.step = num_steps, name, 0
@@ -89,7 +89,8 @@ class Pace:
         self.budget = Budget(budget_g, budget_kwh)
         self.pauses: list[Pause] = []
         self._deadline_hours = deadline_hours
-        self._options = (Path(params), PARAMS, GridOptions(zone, trace, at, replay_speed))
+        options = GridOptions(zone, trace, _instant(at), replay_speed)
+        self._options = (Path(params), PARAMS, options)
         self._said: set[str] = set()
         self._looked_s = 0.0
 
@@ -190,6 +191,15 @@ def pace(items: Iterable[T], *, total: int | None = None, **options: Any) -> Ite
             pacing.after_step()
             if pacing.over:
                 return
+
+
+def _instant(at: datetime | str | None) -> datetime | None:
+    """ISO 8601; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    except ValueError:
+        raise UsageError(f"at={at!r} is no ISO 8601 instant, like 2022-04-14T03:00Z") from None
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _length(items: Iterable[Any]) -> int:

@@ -1,0 +1,65 @@
+"""For Lightning: `Trainer(callbacks=[LowtideCallback(deadline_hours=24)])`."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lowtide.loops import Pace
+
+
+class LowtideCallback(Callback):
+    """Meters `fit`, pauses it for clean power, and stops it where a budget is spent.
+
+    Options as for `lowtide.Pace`. `energy_kwh` and `emissions_g` are logged with each epoch.
+    Under several processes the first of each node meters the node, and the others wait for it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self.pace: Pace | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        del pl_module
+        if trainer.local_rank == 0:
+            self.pace = Pace(_num_steps(trainer), **self._options).__enter__()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        del trainer, pl_module, batch, batch_idx
+        if self.pace is not None:
+            self.pace.before_step()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        del pl_module, outputs, batch, batch_idx
+        if self.pace is not None:
+            self.pace.after_step()
+        over = self.pace is not None and self.pace.over
+        if trainer.world_size > 1:  # all stop, or none
+            over = trainer.strategy.reduce_boolean_decision(over, all=False)
+        if over:
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        del trainer
+        if self.pace is None:
+            return
+        totals = self.pace.totals
+        figures = {"energy_kwh": totals.energy_kwh, "emissions_g": totals.emissions_g}
+        known = {name: value for name, value in figures.items() if value is not None}
+        pl_module.log_dict(known, rank_zero_only=True)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        del trainer, pl_module, stage  # comes after an exception, too
+        if self.pace is not None:
+            self.pace.__exit__(None, None, None)
+            self.pace = None
+
+
+def _num_steps(trainer: Trainer) -> int:
+    """Batches of the whole fit, as far as that is known."""
+    if trainer.max_steps > 0:
+        return int(trainer.max_steps * trainer.accumulate_grad_batches)
+    return int(max(trainer.max_epochs or 1, 1) * trainer.num_training_batches)
