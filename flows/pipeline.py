@@ -10,6 +10,7 @@ from lowtide.artifacts import STAGES, STATE
 from lowtide.errors import LowtideError
 from lowtide.lock import pipeline_lock
 from lowtide.params import load_params
+from lowtide.session import Session
 from lowtide.tracking import Unsent, delivery
 from tasks.clean_power import Wait, deferral, wait_for_clean_power
 from tasks.defer import defer, may_defer
@@ -34,8 +35,8 @@ def carbon_aware_pipeline(
     try:
         load_tokens()
         with pipeline_lock(STATE), delivery(STATE) as left:
-            begin(arrived_at, deadline_hours)
-            state = _recorded(attempt, deadline_hours)
+            current = begin(arrived_at, deadline_hours)
+            state = _recorded(current, attempt, deadline_hours)
     except LowtideError as error:
         state = Failed(message=str(error))
     for unsent in left:
@@ -43,15 +44,15 @@ def carbon_aware_pipeline(
     return state
 
 
-def _recorded(attempt: int, deadline_hours: float | None) -> State:
+def _recorded(current: Session, attempt: int, deadline_hours: float | None) -> State:
     """The pipeline's state; one that failed or was interrupted is not left running in MLflow."""
     try:
         state = _run(attempt, deadline_hours)
     except BaseException as error:
-        give_up("FAILED" if isinstance(error, Exception) else "KILLED")
+        give_up(current, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     if state.is_failed():
-        give_up("FAILED")
+        give_up(current, "FAILED")
     return state
 
 
@@ -91,8 +92,8 @@ def main() -> int:
     except LowtideError as error:
         print(f"lowtide: {error}", file=sys.stderr)
         return error.exit_code
-    start_own_server()
     try:
+        start_own_server()
         state = carbon_aware_pipeline(return_state=True)
     except KeyboardInterrupt:
         print("lowtide: interrupted; the next run goes on from the last checkpoint",

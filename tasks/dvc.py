@@ -41,7 +41,8 @@ def run_stage(stage: str, stale: bool, may_defer: bool) -> State:
     if DEFERRED.exists():
         return Cancelled(name="Deferred", message=f"{stage} waits for clean power")
     if code != 0:
-        reason = FAILURE.read_text() if FAILURE.exists() else "it was killed, or DVC refused it"
+        known = FAILURE.exists()
+        reason = FAILURE.read_text("utf-8") if known else "what it printed above says why"
         return Failed(message=f"stage {stage} failed: {reason}")
     return Completed(message=f"{stage} is done")
 

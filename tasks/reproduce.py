@@ -19,6 +19,8 @@ def main(stage: str) -> int:
     except DvcException as error:
         print(f"dvc: {error}: {error.__cause__ or ''}".rstrip(": "), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

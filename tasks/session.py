@@ -11,8 +11,8 @@ from lowtide.tracking import Tracker
 PARAMS = Path("params.yaml")
 
 
-def begin(arrived_at: datetime | None, deadline_hours: float | None) -> None:
-    """Go on with this checkout's session, or open one.
+def begin(arrived_at: datetime | None, deadline_hours: float | None) -> session.Session:
+    """Go on with this checkout's session, or open one; one that is left for it has ended.
 
     A run that comes back after a deferral keeps its deadline. One that is new does not take over a
     session whose deadline has passed, nor one whose deadline was another than it asks for.
@@ -21,13 +21,16 @@ def begin(arrived_at: datetime | None, deadline_hours: float | None) -> None:
     if deadline_hours is not None:
         schedule = params.schedule.model_copy(update={"deadline_hours": deadline_hours})
         params = params.model_copy(update={"schedule": schedule})
-    fresh = arrived_at is None and _is_over(deadline_hours)
+    left = session.load_session(artifacts.STATE)
+    fresh = arrived_at is None and _is_over(left, deadline_hours)
     current, clock = session.open_session(artifacts.STATE, params, arrived_at, anew=fresh)
     session.leave(artifacts.STATE, current, clock.now())
+    if left is not None and left.open and left.pipeline_id != current.pipeline_id:
+        give_up(left, "KILLED")
+    return current
 
 
-def _is_over(deadline_hours: float | None) -> bool:
-    left = session.load_session(artifacts.STATE)
+def _is_over(left: session.Session | None, deadline_hours: float | None) -> bool:
     if left is None or not left.open:
         return False
     now = left.position if left.replay else SystemClock().now()
@@ -35,8 +38,7 @@ def _is_over(deadline_hours: float | None) -> bool:
     return now >= left.deadline or (asked not in (None, left.deadline - left.arrived_at))
 
 
-def give_up(status: str) -> None:
-    """Say in MLflow how the pipeline run ended; the session stays open for the next flow run."""
-    current = session.load_session(artifacts.STATE)
-    if current is not None and current.open:
-        Tracker(artifacts.STATE).pipeline_run(current).end(status)
+def give_up(current: session.Session, status: str) -> None:
+    """Say in MLflow how the pipeline run ended. A session that is open is gone on with all the
+    same by the next flow run, which sets the run to running again."""
+    Tracker(artifacts.STATE).pipeline_run(current).end(status)

@@ -65,7 +65,9 @@ def test_the_nearest_limit_counts_and_the_unknown_is_no_zero() -> None:
     cpu = {"cpu": ComponentTotal(0.5, "s", "measured")}
     budget = Budget(emissions_g=100.0, energy_kwh=1.0)
     assert budget.used(Totals(0.5, 80.0, 1.0, cpu)) == 0.8
-    assert budget.used(Totals(0.5, None, 1.0, cpu)) is None
+    assert budget.used(Totals(1.5, None, 1.0, cpu)) == 1.5
+    assert budget.is_blind(Totals(1.5, None, 1.0, cpu))
+    assert not budget.is_blind(Totals(0.5, 80.0, 1.0, cpu))
     assert Budget(energy_kwh=1.0).used(Totals(0.5, None, 1.0, cpu)) == 0.5
     assert budget.used(Totals()) == 0.0  # nothing is metered yet
     assert Budget().used(Totals(0.5, 80.0, 1.0, cpu)) == 0.0
@@ -75,3 +77,26 @@ def test_what_the_package_offers_is_loaded_when_asked_for() -> None:
     assert lowtide.pace is pace
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = lowtide.nothing  # type: ignore[attr-defined]
+
+
+def test_loading_is_part_of_a_step_and_a_last_item_counts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ten steps of 40 ms, nearly all of it loading, are four hours of the replayed clock."""
+
+    def loads() -> Iterator[int]:
+        for item in range(10):
+            time.sleep(0.04)
+            yield item
+
+    for item in pace(loads(), total=10, deadline_hours=1000, name="loads", **REPLAY):
+        if item == 8:
+            break
+    assert "lowtide: loads: 9 steps" in capsys.readouterr().err
+    with Pace(30, deadline_hours=1000, **REPLAY) as pacing:
+        for _ in range(9):
+            time.sleep(0.04)  # loads
+            pacing.before_step()
+            pacing.after_step()
+        assert pacing._pacer is not None
+        assert 0.3 < pacing._pacer._step_hours < 4

@@ -46,16 +46,20 @@ class Budget:
             if limit is not None and not limit > 0:
                 raise UsageError(f"a budget of {limit} {name} leaves nothing to train with")
 
-    def used(self, totals: Totals) -> float | None:
-        """As a share of the limit that is nearest; None where a limited figure is unknown."""
+    def used(self, totals: Totals) -> float:
+        """As a share of the limit that is nearest, of those whose figure is known."""
+        known = [used / limit for used, limit in self._limited(totals) if used is not None]
+        return max(known, default=0.0)
+
+    def is_blind(self, totals: Totals) -> bool:
+        """Whether a figure that has a limit is unknown."""
+        return bool(totals.components) and any(used is None for used, _ in self._limited(totals))
+
+    def _limited(self, totals: Totals) -> list[tuple[float | None, float]]:
         pairs = (
             (totals.emissions_g, self.emissions_g), (totals.energy_kwh, self.energy_kwh),
         )  # fmt: skip
-        limited = [(used, limit) for used, limit in pairs if limit is not None]
-        shares = [used / limit for used, limit in limited if used is not None]
-        if len(shares) < len(limited) and totals.components:
-            return None
-        return max(shares, default=0.0)
+        return [(used, limit) for used, limit in pairs if limit is not None]
 
 
 class Pace:
@@ -126,7 +130,7 @@ class Pace:
 
     def before_step(self) -> None:
         """May wait until the grid is cleaner."""
-        if self._pacer is not None:
+        if self._pacer is not None and self.step < self.num_steps:
             self._pacer.before_step(self.step, self.num_steps)
 
     def after_step(self) -> None:
@@ -140,10 +144,11 @@ class Pace:
             self._look_at_budget()
 
     def _look_at_budget(self) -> None:
-        used = self.budget.used(self.totals)
-        if used is None:
-            self._say_once("unknown", "the budget cannot be held: what is used is unknown here")
-        elif used >= 1:
+        totals = self.totals
+        used = self.budget.used(totals)
+        if self.budget.is_blind(totals):
+            self._say_once("blind", "a budget cannot be held: what is used is unknown here")
+        if used >= 1:
             self.over = True
             text = f"the budget is spent after {self.step} of {self.num_steps} steps"
             self._say_once("spent", text)
@@ -174,7 +179,7 @@ class Pace:
 
 def pace(items: Iterable[T], *, total: int | None = None, **options: Any) -> Iterator[T]:
     """The items, one by one, each when the grid is clean enough; ends early where a budget is
-    spent.
+    spent. An item's loading is part of its step.
 
     Args:
         items: batches or epochs; `total` says how many where they have no length.
@@ -184,13 +189,18 @@ def pace(items: Iterable[T], *, total: int | None = None, **options: Any) -> Ite
         UsageError: how many items there are is not known.
     """
     num_steps = total if total is not None else _length(items)
+    source = iter(items)
     with Pace(num_steps, **options) as pacing:
-        for item in items:
+        while not pacing.over:
             pacing.before_step()
-            yield item
-            pacing.after_step()
-            if pacing.over:
+            try:
+                item = next(source)
+            except StopIteration:
                 return
+            try:
+                yield item
+            finally:
+                pacing.after_step()
 
 
 def _instant(at: datetime | str | None) -> datetime | None:

@@ -46,6 +46,15 @@ def test_a_total_is_the_sum_of_its_rows(path: Path) -> None:
     assert totals.provenance == "measured"
 
 
+def test_time_counts_once_whatever_the_components_are_called(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.append([CPU, RAM])
+        ledger.append(
+            [replace(later(part, 1), component=part.component[:3]) for part in (CPU, RAM)]
+        )
+        assert ledger.totals("run").duration_s == 2
+
+
 def test_what_is_unknown_once_stays_so(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.append([CPU, RAM])
@@ -69,7 +78,8 @@ def test_a_row_is_never_changed_or_deleted(path: Path) -> None:
 
 def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
     columns = [field.name for field in fields(Interval)][:-1]  # without the age
-    rows = [CPU, RAM, later(CPU, 1), replace(later(RAM, 1), emissions_g=None)]
+    modelled = replace(later(CPU, 1), source="codecarbon", provenance="estimated")
+    rows = [CPU, RAM, modelled, replace(later(RAM, 1), emissions_g=None)]
     connection = sqlite3.connect(path)
     connection.execute(f"CREATE TABLE intervals (id INTEGER PRIMARY KEY, {', '.join(columns)})")
     marks = ", ".join("?" for _ in columns)
@@ -84,6 +94,8 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
             totals = ledger.totals("run")
             assert ledger.intervals("run") == rows
         assert (totals.energy_kwh, totals.emissions_g) == (6, None)
+        assert totals.components["cpu0"].source == "rapl counter"  # as it was first metered
+        assert totals.duration_s == 2
     with Ledger(path) as ledger:
         ledger.append([replace(later(CPU, 2), intensity_age_s=30.0)])
         assert ledger.totals("run").energy_kwh == 8
@@ -95,5 +107,5 @@ def test_a_file_of_a_later_version_is_left_alone(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(ArtifactError, match="newer lowtide"):
+    with pytest.raises(ArtifactError, match=r"newer lowtide.*update"):
         Ledger(path)

@@ -1,6 +1,7 @@
 """Grams are weighed interval by interval, nothing is counted twice, unknown stays unknown."""
 
 import sqlite3
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -179,7 +180,7 @@ def test_who_samples_often_keeps_intervals_of_its_own(rig) -> None:  # type: ign
 def test_a_ledger_that_cannot_be_read_is_named(rig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     _, _, _, ledger = rig
     outside = sqlite3.connect(tmp_path / "ledger.db")
-    outside.executescript("DROP TABLE intervals; DROP TABLE sums")
+    outside.executescript("DROP TABLE intervals; DROP TABLE sums; DROP TABLE spans")
     for read in (ledger.totals, ledger.intervals, ledger.last_instant):
         with pytest.raises(ArtifactError, match=r"ledger\.db cannot be used \(no such table"):
             read("run")
@@ -219,3 +220,35 @@ def test_a_ledger_that_fails_for_a_moment_loses_nothing(rig) -> None:  # type: i
         while len(calls) < 3:
             time.sleep(0.01)
     assert ledger.totals("run").energy_kwh == pytest.approx(1)
+
+
+class HungGrid(StepGrid):
+    """Answers when it is let go, as a network that does not."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def current(self, at: datetime) -> IntensityValue:
+        self.go.wait(20)
+        return super().current(at)
+
+
+def test_a_grid_that_does_not_answer_holds_nobody_up(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, clock, ledger = rig
+    grid = meter.intensity = HungGrid()
+    meter.interval_s = 0.01
+    begun_s = time.monotonic()
+    with meter.window("run", "exec") as window:
+        counter.cpu_j += KWH
+        while not window._booking.locked():  # the thread has asked, and waits
+            time.sleep(0.01)
+        window.park()
+        counter.cpu_j += KWH
+        clock.instant += timedelta(hours=2)
+        window.resume()
+        assert window.totals().energy_kwh is None  # nothing is booked yet
+        assert time.monotonic() - begun_s < 5
+        grid.go.set()
+    assert ledger.totals("run").energy_kwh == pytest.approx(2)
+    parked = [interval.energy_j for interval in ledger.intervals("run") if interval.parked]
+    assert sum(parked) == pytest.approx(KWH)

@@ -1,6 +1,8 @@
 """A whole run on live sources that need tokens: nothing that it leaves behind holds one."""
 
 import base64
+import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,12 +71,15 @@ def test_no_token_stays_anywhere(project: Any, told: dict[str, str], prefect_hom
     for command in commands:
         done = project.run("lowtide", *command, **told)
         printed += [done.stdout, done.stderr]
+    kept = project.folder / f"kept-{len(told)}"
+    shutil.move(project.folder / ".lowtide/carbon", kept)  # nothing that was kept answers
     refused = project.run(
-        "lowtide", "intensity", check=False, **dict.fromkeys(told, WRONG)
-    )  # what was kept may still answer
+        "lowtide", "intensity", "--json", check=False, **dict.fromkeys(told, WRONG)
+    )
+    assert refused.returncode != 0 or json.loads(refused.stdout)["rung"] != "provider"
     printed += [refused.stdout, refused.stderr]
     assert [text for text in printed if any(secret in text for secret in SECRETS)] == []
     assert (project.folder / "mlflow.db").stat().st_size > 0
     assert (project.folder / "reports/passport.html").exists()
-    assert list((project.folder / ".lowtide/carbon").glob("*.json"))
+    assert list(kept.glob("*.json"))
     assert holding_secrets(project.folder, prefect_home) == []

@@ -7,7 +7,14 @@ import pytest
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import CarbonError
 from lowtide.params import ScheduleParams
-from lowtide.training.pacing import MAY_DEFER, MEASURED_STEPS, Deferred, Pacer, Pause
+from lowtide.training.pacing import (
+    LONG_STEP_S,
+    MAY_DEFER,
+    MEASURED_STEPS,
+    Deferred,
+    Pacer,
+    Pause,
+)
 
 START = datetime(2022, 1, 1, tzinfo=UTC)
 STEP = timedelta(minutes=6)
@@ -133,8 +140,18 @@ def test_a_long_pause_is_a_deferral_where_that_is_allowed(monkeypatch: pytest.Mo
     assert window.calls == []
 
 
-def test_the_first_steps_are_only_timed() -> None:
+def train_by_second(pacer: Pacer, clock: Clock, num_steps: int, step_s: float) -> None:
+    for step in range(num_steps):
+        pacer.before_step(step, num_steps)
+        clock.instant += timedelta(seconds=step_s)
+
+
+def test_the_first_steps_are_only_timed_unless_they_are_long() -> None:
     made, clock, _, seen = pacer(24, Grid())
     clock.instant = START + timedelta(hours=3)
-    train(made, clock, MEASURED_STEPS)
+    train_by_second(made, clock, MEASURED_STEPS, 0.9 * LONG_STEP_S)
     assert seen == []
+    made, clock, _, seen = pacer(24, Grid())
+    clock.instant = START + timedelta(hours=3)
+    train_by_second(made, clock, MEASURED_STEPS, 1.1 * LONG_STEP_S)
+    assert len(seen) == 1

@@ -1,6 +1,7 @@
 """Generation by fuel of the past, through the cache: what a forecast may learn from.
 
-Asked for in blocks that lie fixed on the calendar, so that only the newest is ever asked again.
+Asked for in blocks that lie fixed on the calendar, so that only what is new, or may have been
+revised, is asked again.
 """
 
 import logging
@@ -21,6 +22,7 @@ from lowtide.carbon.ttl import CLOSED_MIX_TTL_S, MIX_TTL_S
 from lowtide.carbon.wall import Wall
 
 PAST = timedelta(weeks=13)  # a forecast begins to learn from drivers after eleven
+SHORTEST = timedelta(hours=1)  # of a block that has only begun
 REVISED = timedelta(days=2)  # figures younger than this may still change
 KNOWN = 0.9  # of the rows: a fuel known in fewer is left out
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # whence the weeks of the fits count, too
@@ -71,7 +73,7 @@ class GenerationDrivers:
         block = self._provider.mix_block
         rows: list[Mix] = []
         start = EPOCH + (at - PAST - EPOCH) // block * block
-        while start < at:
+        while start + SHORTEST <= at:
             rows += self._block(start, start + block, at)
             start += block
         if not rows:

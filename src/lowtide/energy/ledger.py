@@ -35,7 +35,7 @@ class Interval:
     emissions_g: float | None
     replay: bool
     parked: bool  # waiting for clean power: the joules count, the work stands still
-    intensity_age_s: float | None = None  # since it came over the wire; None for a file's
+    intensity_age_s: float | None = None  # since it came over the wire; None from a file
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Ledger:
             self._connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
-            prepare(self._connection, _COLUMNS)
+            prepare(self._connection, path, _COLUMNS)
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from None
 
@@ -96,20 +96,20 @@ class Ledger:
         """In the time that one row takes per component, however long the run."""
         totals = Totals()
         rows = self._query(
-            "SELECT component, energy_j, emissions_g, source, provenance, duration_s FROM sums"
+            "SELECT component, energy_j, emissions_g, source, provenance FROM sums"
             " WHERE run_id = ?",
             run_id,
         )
-        for *part, duration_s in rows:
-            totals.add(_Sum(*part))
-            # all components are metered side by side
-            totals.duration_s = max(totals.duration_s, duration_s)
+        for row in rows:
+            totals.add(_Sum(*row))
+        for (duration_s,) in self._query("SELECT duration_s FROM spans WHERE run_id = ?", run_id):
+            totals.duration_s = duration_s
         return totals
 
     def last_instant(self, run_id: str) -> datetime | None:
         """Where the run's last interval ended."""
-        ((last,),) = self._query("SELECT max(ended_at) FROM sums WHERE run_id = ?", run_id)
-        return None if last is None else datetime.fromisoformat(last)
+        rows = self._query("SELECT ended_at FROM spans WHERE run_id = ?", run_id)
+        return datetime.fromisoformat(rows[0][0]) if rows else None
 
     def _query(self, statement: str, run_id: str) -> list[tuple[Any, ...]]:
         try:

@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import datetime
 
 from lowtide.carbon.signal import IntensitySource, IntensityValue
@@ -19,8 +21,23 @@ UNREADABLE = "unreadable"  # stands for the components of a source that never an
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Used:
+    """Joules between two looks at the sources, by reading; what they emitted is not known yet."""
+
+    started_at: datetime
+    ended_at: datetime
+    duration_s: float
+    parked: bool
+    parts: tuple[tuple[Reading, float], ...]
+    lost: tuple[str, ...]
+
+
 class Window:
     """The metering of one run. Threads may call it; a resumed run counts on from the ledger.
+
+    Looking at the sources is quick; booking what was used asks the grid, and may take as long as a
+    network does. Only `sample` and `close` wait for that.
 
     A component that was metered and is lost makes the run's energy unknown from there on: a sum
     without it would only look smaller.
@@ -28,7 +45,7 @@ class Window:
 
     def __init__(self, meter: "EnergyMeter", run_id: str, stage: str) -> None:
         self._meter, self._run_id, self._stage = meter, run_id, stage
-        self._lock = threading.Lock()
+        self._looking, self._booking, self._adding = (threading.Lock() for _ in range(3))
         self._totals = meter.ledger.totals(run_id)
         self._sources = list(meter.sources)
         self._last = {reading.component: reading for reading in self._read()}
@@ -36,8 +53,9 @@ class Window:
         if len(self._sources) < len(meter.sources):
             self._lost.add(UNREADABLE)
         self._since, self._since_s = meter.clock.now(), time.monotonic()
-        self._parked = False
-        self._closed = threading.Event()
+        self._unbooked: deque[_Used] = deque()
+        self._parked = self._closed = False
+        self._due = threading.Event()
         self._thread = threading.Thread(
             target=self._keep_sampling, name="energy-meter", daemon=True
         )
@@ -45,76 +63,96 @@ class Window:
 
     def close(self) -> None:
         """Write the last interval; from here on `totals` stands still."""
-        if not self._closed.is_set():
-            self._closed.set()
+        if not self._closed:
+            self._closed = True
+            self._due.set()
             self._thread.join()
             self.sample()
 
     def totals(self) -> Totals:
-        with self._lock:
+        """Of what is booked."""
+        with self._adding:
             return deepcopy(self._totals)
 
     def sample(self) -> None:
         """Close the present interval: read all sources, weigh, and write to the ledger."""
-        with self._lock:
-            self._sample()
+        self._look()
+        self._book()
 
     def park(self) -> None:
         """From here on the work waits; what is used meanwhile is counted as parked."""
-        self.sample()
-        self._parked = True
+        self._turn(parked=True)
 
     def resume(self) -> None:
-        try:
-            self.sample()
-        finally:  # what could not be written now is no reason to count the work as parked
-            self._parked = False
+        self._turn(parked=False)
+
+    def _turn(self, *, parked: bool) -> None:
+        """The thread books what was used up to now."""
+        self._look()
+        self._parked = parked
+        self._due.set()
 
     def _keep_sampling(self) -> None:
         """Where nobody else has sampled meanwhile: who samples often keeps intervals of its own."""
         wait_s = self._meter.interval_s
-        while not self._closed.wait(wait_s):
+        while not (self._due.wait(wait_s) and self._closed):
+            self._due.clear()
             wait_s = self._since_s + self._meter.interval_s - time.monotonic()
-            if wait_s > 0:
+            if wait_s > 0 and not self._unbooked:
                 continue
-            wait_s = self._meter.interval_s
             try:
-                self.sample()
-            except ArtifactError as error:  # the next sample takes over what this one could not
+                if wait_s <= 0:
+                    self._look()
+                self._book()
+            except ArtifactError as error:  # what could not be written now is tried again
                 log.warning("%s", error)
+            wait_s = self._meter.interval_s
 
-    def _sample(self) -> None:
-        readings = self._read()
-        self._lost |= self._last.keys() - {reading.component for reading in readings}
-        now, now_s = self._meter.clock.now(), time.monotonic()
-        rows = self._rows(readings, now, now_s - self._since_s)
-        self._meter.ledger.append(rows)
-        for row in rows:
-            self._totals.add(row)
-        self._totals.duration_s += now_s - self._since_s
-        self._last |= {reading.component: reading for reading in readings}
-        self._since, self._since_s = now, now_s
+    def _look(self) -> None:
+        """Note what was used since the last look."""
+        with self._looking:
+            readings = self._read()
+            self._lost |= self._last.keys() - {reading.component for reading in readings}
+            now, now_s = self._meter.clock.now(), time.monotonic()
+            parts = tuple((reading, self._used_j(reading)) for reading in readings)
+            lost, elapsed_s = tuple(sorted(self._lost)), now_s - self._since_s
+            self._unbooked.append(_Used(self._since, now, elapsed_s, self._parked, parts, lost))
+            self._last |= {reading.component: reading for reading in readings}
+            self._since, self._since_s = now, now_s
 
-    def _rows(self, readings: Sequence[Reading], now: datetime, elapsed_s: float) -> list[Interval]:
+    def _book(self) -> None:
+        """Weigh what is noted and write it to the ledger; what cannot be written stays noted."""
+        with self._booking:
+            while self._unbooked:
+                used = self._unbooked[0]
+                rows = self._rows(used)
+                self._meter.ledger.append(rows)
+                self._unbooked.popleft()
+                with self._adding:
+                    for row in rows:
+                        self._totals.add(row)
+                    self._totals.duration_s += used.duration_s
+
+    def _rows(self, used: _Used) -> list[Interval]:
         """One for each component, the lost ones included."""
         meter = self._meter
-        value = self._intensity(self._since)
+        value = self._intensity(used.started_at)
         intensity = None if value is None else value.intensity_g_per_kwh
         origin = None if value is None else f"{value.source} ({value.status})"
-        age_s = _age_s(value, now)
+        age_s = None if meter.clock.replay else _age_s(value, used.ended_at)
 
         def row(component: str, energy_j: float | None, source: str, provenance: str) -> Interval:
             grams = None
             if energy_j is not None and intensity is not None:
                 grams = energy_j / 3.6e6 * intensity * meter.pue
             return Interval(
-                self._run_id, self._stage, component, self._since, now, elapsed_s, energy_j, source,
-                provenance, intensity, origin, meter.pue, grams, meter.clock.replay, self._parked,
-                age_s,
+                self._run_id, self._stage, component, used.started_at, used.ended_at,
+                used.duration_s, energy_j, source, provenance, intensity, origin, meter.pue, grams,
+                meter.clock.replay, used.parked, age_s,
             )  # fmt: skip
 
-        rows = [row(r.component, self._used_j(r), r.source, r.provenance) for r in readings]
-        return rows + [row(name, None, "none any more", "unknown") for name in sorted(self._lost)]
+        rows = [row(r.component, joules, r.source, r.provenance) for r, joules in used.parts]
+        return rows + [row(name, None, "none any more", "unknown") for name in used.lost]
 
     def _used_j(self, reading: Reading) -> float:
         before = self._last.get(reading.component)

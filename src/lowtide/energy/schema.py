@@ -6,45 +6,90 @@ however long it was, and cannot differ from its rows.
 
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
+
+from lowtide.errors import ArtifactError
 
 VERSION = 2  # 1 had neither sums nor the age of an intensity
 
-_SUMS = """
-CREATE TABLE IF NOT EXISTS sums (
-    run_id, component, energy_j, emissions_g, duration_s, ended_at, source, provenance,
-    PRIMARY KEY (run_id, component)
-) WITHOUT ROWID
-"""
-_ADD_UP = """
-CREATE TRIGGER IF NOT EXISTS add_up AFTER INSERT ON intervals BEGIN
-    INSERT INTO sums VALUES (
-        NEW.run_id, NEW.component, NEW.energy_j, NEW.emissions_g, NEW.duration_s, NEW.ended_at,
-        NEW.source, NEW.provenance
-    ) ON CONFLICT (run_id, component) DO UPDATE SET
-        energy_j = energy_j + excluded.energy_j,
-        emissions_g = emissions_g + excluded.emissions_g,
-        duration_s = duration_s + excluded.duration_s,
-        ended_at = max(ended_at, excluded.ended_at);
-END
-"""
-_APPEND_ONLY = """
-CREATE TRIGGER IF NOT EXISTS no_{verb} BEFORE {verb} ON intervals BEGIN
-    SELECT RAISE(ABORT, 'the ledger is only ever appended to');
-END
-"""
+# `span` names the last interval: its components are metered side by side, their time counts once.
+_TABLES = (
+    "CREATE INDEX IF NOT EXISTS intervals_of_run ON intervals (run_id)",
+    """
+    CREATE TABLE IF NOT EXISTS sums (
+        run_id, component, energy_j, emissions_g, source, provenance,
+        PRIMARY KEY (run_id, component)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS spans (
+        run_id PRIMARY KEY, duration_s, ended_at, span
+    ) WITHOUT ROWID
+    """,
+)
+_TRIGGERS = (
+    """
+    CREATE TRIGGER IF NOT EXISTS add_up AFTER INSERT ON intervals BEGIN
+        INSERT INTO sums VALUES (
+            NEW.run_id, NEW.component, NEW.energy_j, NEW.emissions_g, NEW.source, NEW.provenance
+        ) ON CONFLICT (run_id, component) DO UPDATE SET
+            energy_j = energy_j + excluded.energy_j,
+            emissions_g = emissions_g + excluded.emissions_g;
+        INSERT INTO spans VALUES (
+            NEW.run_id, NEW.duration_s, NEW.ended_at,
+            NEW.started_at || NEW.ended_at || NEW.duration_s
+        ) ON CONFLICT (run_id) DO UPDATE SET
+            duration_s = duration_s + iif(span = excluded.span, 0.0, excluded.duration_s),
+            ended_at = max(ended_at, excluded.ended_at),
+            span = excluded.span;
+    END
+    """,
+    """
+    CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON intervals BEGIN
+        SELECT RAISE(ABORT, 'the ledger is only ever appended to');
+    END
+    """,
+    """
+    CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON intervals BEGIN
+        SELECT RAISE(ABORT, 'the ledger is only ever appended to');
+    END
+    """,
+)
+# A component's source and provenance are those of its first row.
+_ADD_UP_WHAT_IS_THERE = (
+    """
+    INSERT INTO sums SELECT grouped.run_id, grouped.component,
+        CASE WHEN known_j = num THEN sum_j END, CASE WHEN known_g = num THEN sum_g END,
+        first.source, first.provenance
+    FROM (
+        SELECT run_id, component, min(id) AS first_id, count(*) AS num,
+            count(energy_j) AS known_j, sum(energy_j) AS sum_j,
+            count(emissions_g) AS known_g, sum(emissions_g) AS sum_g
+        FROM intervals GROUP BY run_id, component
+    ) AS grouped JOIN intervals AS first ON first.id = first_id
+    """,
+    """
+    INSERT INTO spans SELECT run_id, sum(duration_s), max(ended_at), ''
+    FROM (SELECT DISTINCT run_id, started_at, ended_at, duration_s FROM intervals) GROUP BY run_id
+    """,
+)
 
 
-def prepare(connection: sqlite3.Connection, columns: Sequence[str]) -> None:
+def prepare(connection: sqlite3.Connection, path: Path, columns: Sequence[str]) -> None:
     """Make the tables, or bring those of an earlier version up to date; all of it or nothing.
 
     Raises:
-        sqlite3.Error: also where the file is of a later version.
+        ArtifactError: the file is of a later version.
+        sqlite3.Error: it is broken, locked, or cannot be written.
     """
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found == VERSION:
         return
     if found > VERSION:
-        raise sqlite3.DatabaseError(f"made by a newer lowtide, version {found} of the ledger")
+        raise ArtifactError(
+            f"the energy ledger {path} was made by a newer lowtide (version {found} of the "
+            f"ledger, {VERSION} is known here): update lowtide"
+        )
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(
@@ -54,25 +99,9 @@ def prepare(connection: sqlite3.Connection, columns: Sequence[str]) -> None:
         for column in columns:
             if column not in known:
                 connection.execute(f"ALTER TABLE intervals ADD COLUMN {column}")
-        connection.execute("CREATE INDEX IF NOT EXISTS intervals_of_run ON intervals (run_id)")
-        _add_sums(connection)
+        sums = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'sums'")
+        (is_summed,) = sums.fetchone()
+        statements = _TABLES + (() if is_summed else _ADD_UP_WHAT_IS_THERE) + _TRIGGERS
+        for statement in statements:
+            connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _add_sums(connection: sqlite3.Connection) -> None:
-    """With the sums of what is there already."""
-    (exists,) = connection.execute(
-        "SELECT count(*) FROM sqlite_master WHERE name = 'sums'"
-    ).fetchone()
-    connection.execute(_SUMS)
-    if not exists:
-        connection.execute(
-            "INSERT INTO sums SELECT run_id, component,"
-            " CASE WHEN count(energy_j) = count(*) THEN sum(energy_j) END,"
-            " CASE WHEN count(emissions_g) = count(*) THEN sum(emissions_g) END,"
-            " sum(duration_s), max(ended_at), source, provenance"
-            " FROM (SELECT * FROM intervals ORDER BY id) GROUP BY run_id, component"
-        )
-    connection.execute(_ADD_UP)
-    for verb in ("update", "delete"):
-        connection.execute(_APPEND_ONLY.format(verb=verb))

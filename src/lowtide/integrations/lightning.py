@@ -4,6 +4,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lowtide.errors import UsageError
 from lowtide.loops import Pace
 
 
@@ -21,7 +22,8 @@ class LowtideCallback(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         del pl_module
         if trainer.local_rank == 0:
-            self.pace = Pace(_num_steps(trainer), **self._options).__enter__()
+            timed = self._options.get("deadline_hours") is not None
+            self.pace = Pace(_num_steps(trainer, timed), **self._options).__enter__()
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -51,15 +53,30 @@ class LowtideCallback(Callback):
         known = {name: value for name, value in figures.items() if value is not None}
         pl_module.log_dict(known, rank_zero_only=True)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        del trainer, pl_module, stage  # comes after an exception, too
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        del trainer, pl_module
+        self._close()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        del trainer, pl_module, exception
+        self._close()
+
+    def _close(self) -> None:
         if self.pace is not None:
             self.pace.__exit__(None, None, None)
             self.pace = None
 
 
-def _num_steps(trainer: Trainer) -> int:
-    """Batches of the whole fit, as far as that is known."""
+def _num_steps(trainer: Trainer, needed: bool) -> int:
+    """Batches that the fit has before it; 0 where that is not known and not `needed`."""
     if trainer.max_steps > 0:
-        return int(trainer.max_steps * trainer.accumulate_grad_batches)
-    return int(max(trainer.max_epochs or 1, 1) * trainer.num_training_batches)
+        left = trainer.max_steps - trainer.global_step
+        return int(left * trainer.accumulate_grad_batches)
+    num_epochs, num_batches = trainer.max_epochs or 0, trainer.num_training_batches
+    if num_epochs > 0 and num_batches != float("inf"):
+        return int((num_epochs - trainer.current_epoch) * num_batches)
+    if needed:
+        raise UsageError("how long the fit is, is not known: give max_steps, or no deadline_hours")
+    return 0

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from lowtide.loops import Pace
@@ -10,8 +11,8 @@ from lowtide.loops import Pace
 class LowtideCallback(TrainerCallback):
     """Meters `train`, pauses it for clean power, and stops it where a budget is spent.
 
-    Options as for `lowtide.Pace`. `energy_kwh` and `emissions_g` go into each log. Under several
-    processes the first of each node meters the node, and the others wait for it.
+    Options as for `lowtide.Pace`. `energy_kwh` and `emissions_g` stand in `state.log_history`.
+    Under several processes the first of each node meters the node, and the others wait for it.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -22,8 +23,10 @@ class LowtideCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         del control, kwargs
+        self._close()  # what an exception has left open: there is no hook for that
         if args.local_process_index == 0:
-            self.pace = Pace(state.max_steps, **self._options).__enter__()
+            left = state.max_steps - state.global_step
+            self.pace = Pace(left, **self._options).__enter__()
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -35,28 +38,42 @@ class LowtideCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        del args, state, kwargs
-        if self.pace is None:
-            return
-        self.pace.after_step()
-        if self.pace.over:
+        del state, kwargs
+        if self.pace is not None:
+            self.pace.after_step()
+        if _any(self.pace is not None and self.pace.over, args):
             control.should_training_stop = True
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
         logs: dict[str, float] | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
-        del args, state, control, kwargs
+        del args, control, kwargs
         if self.pace is None or logs is None:
             return
         totals = self.pace.totals
         figures = {"energy_kwh": totals.energy_kwh, "emissions_g": totals.emissions_g}
-        logs |= {name: value for name, value in figures.items() if value is not None}
+        known = {name: value for name, value in figures.items() if value is not None}
+        logs |= known  # for the progress bar, which comes after this callback
+        if state.log_history:
+            state.log_history[-1] |= known
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         del args, state, control, kwargs
+        self._close()
+
+    def _close(self) -> None:
         if self.pace is not None:
             self.pace.__exit__(None, None, None)
             self.pace = None
+
+
+def _any(over: bool, args: TrainingArguments) -> bool:
+    """Of all processes: either all stop, or none."""
+    if args.world_size == 1:
+        return over
+    told = torch.tensor(int(over), device=args.device)
+    torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
+    return bool(told)

@@ -93,6 +93,10 @@ def import_factory(name: str) -> Factory:
         factory = getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:
         raise ModelError(f"model factory {name} cannot be imported: {error}") from None
+    except Exception as error:
+        raise ModelError(
+            f"model factory {name} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     if not callable(factory):
         raise ModelError(f"model factory {name} is {type(factory).__name__}, not a function")
     return factory  # type: ignore[no-any-return]

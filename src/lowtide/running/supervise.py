@@ -1,6 +1,5 @@
 """The loop around a command: let it run when the plan says so, hold it back when not."""
 
-import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -8,15 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from lowtide.clock import Clock
-from lowtide.errors import ArtifactError, CarbonError, DeadlineError
+from lowtide.errors import CarbonError, DeadlineError
 from lowtide.planning.horizon import Decision
 from lowtide.running.asking import Asking
 from lowtide.running.child import Child
 from lowtide.running.interrupts import Interrupts
 from lowtide.running.terms import Decider, Pause, State, Status, Terms, Window
 from lowtide.running.work import HOUR, Work
-
-log = logging.getLogger(__name__)
 
 NAP_S = 0.05
 STILL = timedelta(seconds=0.25)  # how often a held command is looked after
@@ -128,7 +125,7 @@ class Supervisor:
         else:
             self.child.stop()
         self.work.rest()
-        _even_on_a_full_disk(window.park)
+        window.park()
         self._held_since = self.clock.now()
 
     def _release(self, window: Window) -> None:
@@ -138,7 +135,7 @@ class Supervisor:
             self.child.start()
         else:
             self.child.resume()
-        _even_on_a_full_disk(window.resume)  # after it: nothing that this waits for delays the work
+        window.resume()
 
     def _note_pause(self) -> None:
         if self._held_since is not None:
@@ -165,11 +162,3 @@ class Supervisor:
         self._told = (*news, now_s)
         totals = window.totals() if window is not None else None
         self.tell(Status(state, start or self._decision.until, reason, totals, changed))
-
-
-def _even_on_a_full_disk(note: Callable[[], None]) -> None:
-    """The joules stay in the meter until the ledger can be written; the command goes on."""
-    try:
-        note()
-    except ArtifactError as error:
-        log.warning("%s", error)

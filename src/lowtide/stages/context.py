@@ -20,7 +20,7 @@ from lowtide.carbon.signal import IntensitySource
 from lowtide.carbon.sources import open_source
 from lowtide.clock import Clock
 from lowtide.energy.counterfactual import active_time, run_now_emissions_g
-from lowtide.energy.ledger import Ledger
+from lowtide.energy.ledger import Interval, Ledger
 from lowtide.energy.meter import EnergyMeter, Window
 from lowtide.energy.sources import EnergySource
 from lowtide.energy.totals import Totals
@@ -147,6 +147,7 @@ def describe(context: StageContext, totals: Totals) -> dict[str, Any]:
         "provenance": {
             "energy": totals.provenance,
             "intensity": context.source.name,
+            "intensity_age_s_max": _oldest_s(intervals),
             "clock": "replay" if context.session.replay else "system",
             "host": platform.node(),
             "cpu_count": os.cpu_count(),
@@ -157,6 +158,13 @@ def describe(context: StageContext, totals: Totals) -> dict[str, Any]:
             "finished_at": _iso(context.clock.now()),
         },
     }
+
+
+def _oldest_s(intervals: Sequence[Interval]) -> float | None:
+    """How old the oldest intensity was that came over a network; None where none did."""
+    return max(
+        (i.intensity_age_s for i in intervals if i.intensity_age_s is not None), default=None
+    )
 
 
 def _work_before(context: StageContext) -> timedelta:

@@ -15,6 +15,7 @@ from lowtide.params import ScheduleParams
 from lowtide.planning.horizon import Decision, Horizon
 
 MEASURED_STEPS = 8  # after these the time of a step is known well enough to plan with
+LONG_STEP_S = 60.0  # of the wall: one such step, an epoch for instance, tells enough
 DEFERRED_EXIT_CODE = 75  # EX_TEMPFAIL: come back later
 MAY_DEFER = "LOWTIDE_MAY_DEFER"
 
@@ -62,22 +63,29 @@ class Pacer:
     _said: str | None = None
 
     def before_step(self, step: int, num_steps: int) -> None:
-        if 0.0 in self.schedule.levels and self._measured >= MEASURED_STEPS:
-            now = self.clock.now()
-            if self._look_at is None or now >= self._look_at:
-                self._follow_plan(now, step, num_steps)
+        now = self.clock.now()
+        if self._step_started is not None:
+            self._measure((now - self._step_started) / timedelta(hours=1))
+        due = self._look_at is None or now >= self._look_at
+        if due and 0.0 in self.schedule.levels and self._is_measured():
+            self._follow_plan(now, step, num_steps)
         self._step_started = self.clock.now()
 
     def after_step(self, step: int, num_steps: int, loss: float) -> None:
-        del step, num_steps, loss
-        assert self._step_started is not None
-        hours = (self.clock.now() - self._step_started) / timedelta(hours=1)
+        pass
+
+    def _measure(self, hours: float) -> None:
+        """From one step to the next, waits left out: loading and validation are work, too."""
         self._measured += 1
         weight = max(1 / self._measured, 0.05)
         self._step_hours += weight * (hours - self._step_hours)
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         pass
+
+    def _is_measured(self) -> bool:
+        step_s = self.clock.real_seconds(timedelta(hours=1)) * self._step_hours
+        return self._measured >= MEASURED_STEPS or (self._measured > 0 and step_s >= LONG_STEP_S)
 
     def _follow_plan(self, now: datetime, step: int, num_steps: int) -> None:
         work_hours = (num_steps - step) * self._step_hours

@@ -25,7 +25,7 @@ class Meter(Protocol):
 
 
 def energy_text(totals: Totals) -> str:
-    """For example `0.412 Wh  0.11 g (estimated)`."""
+    """For example `0.000412 kWh 0.11 g CO2e (estimated)`."""
     if totals.energy_kwh is None:
         return "energy unknown"
     grams = "? g" if totals.emissions_g is None else f"{totals.emissions_g:.3g} g"

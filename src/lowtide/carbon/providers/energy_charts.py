@@ -5,6 +5,7 @@ is missing up to now is then the API's own forecast.
 """
 
 import logging
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from lowtide.carbon.answer import field, from_epoch, listing, mapping, number
 from lowtide.carbon.clean import Origin, Point, clean, trim
 from lowtide.carbon.failures import NoDataError
 from lowtide.carbon.fetch import LIMITS, Fetcher, Limits, Request
-from lowtide.carbon.generation import Mix, shares
+from lowtide.carbon.generation import KNOWN, Mix, shares
 from lowtide.carbon.signal import Basis, IntensityValue, Kind
 from lowtide.carbon.wall import Wall
 from lowtide.errors import CarbonError
@@ -128,7 +129,8 @@ def _points(content: Any, where: str) -> list[Point]:
 
 
 def _mixes(content: Any, where: str) -> list[Mix]:
-    """A row lasts until the next one, the last as long as the one before it."""
+    """A row lasts until the next one, the last as long as the one before it. One that lacks a fuel
+    which most have is left out: the shares of the others would be wrong."""
     seconds = listing(field(content, "unix_seconds", where), where)
     starts = [from_epoch(second, where) for second in seconds]
     powers: list[dict[str, float]] = [{} for _ in starts]
@@ -142,6 +144,9 @@ def _mixes(content: Any, where: str) -> list[Mix]:
             if level is not None:
                 row[name] = max(level, 0.0)
     ends = [*starts[1:], starts[-1] + (starts[-1] - starts[-2])] if len(starts) > 1 else []
+    counts = Counter(name for row in powers for name in row)
+    usual = {name for name, count in counts.items() if count >= KNOWN * len(powers)}
+    powers = [row if usual <= row.keys() else {} for row in powers]
     known = [
         (start, end, shares(row)) for start, end, row in zip(starts, ends, powers, strict=False)
     ]
