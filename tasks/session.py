@@ -26,7 +26,7 @@ def begin(arrived_at: datetime | None, deadline_hours: float | None) -> session.
     current, clock = session.open_session(artifacts.STATE, params, arrived_at, anew=fresh)
     session.leave(artifacts.STATE, current, clock.now())
     if left is not None and left.open and left.pipeline_id != current.pipeline_id:
-        give_up(left, "KILLED")
+        Tracker(artifacts.STATE).abandon(left)
     return current
 
 

@@ -222,3 +222,16 @@ def test_a_password_in_the_address_is_not_repeated(checkout: Path) -> None:
         record(state)
     assert "secret" not in str(left[0])
     assert all("secret" not in f.read_text() for f in (state / "journal").glob("*.sent"))
+
+
+def test_a_run_that_nobody_goes_on_with_was_killed_unless_it_had_ended(
+    checkout: Path, store: str
+) -> None:
+    state = checkout / ".lowtide"
+    with delivery(state, store):
+        Tracker(state).pipeline_run(session("p1"))
+        Tracker(state).pipeline_run(session("p2")).end("FAILED")
+        for key in ("p1", "p2", "p3"):
+            Tracker(state).abandon(session(key))
+    assert find(store, "pipeline-p1").info.status == "KILLED"
+    assert find(store, "pipeline-p2").info.status == "FAILED"

@@ -63,6 +63,13 @@ class Tracker:
         run.log_params(session.params)
         return run
 
+    def abandon(self, session: Session) -> None:
+        """A pipeline run that nobody goes on with has been killed, unless it has ended before."""
+        journal = Journal(self._folder, session.pipeline_id)
+        entries = journal.entries()
+        if entries and entries[-1][0]["kind"] != "end":
+            journal.append("end", status="KILLED")
+
 
 def link_cached(pipeline: Run, stage: str, made_by: str) -> None:
     """Say on the pipeline run that a stage was not run again, and which run made its result."""
