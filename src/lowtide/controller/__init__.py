@@ -1,0 +1,1 @@
+"""What a training run is run with: chosen from what was measured, on this run and those before."""
