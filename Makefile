@@ -49,6 +49,7 @@ integration: setup ## the tests against real servers; what is missing is said an
 bench: setup ## benchmarks; each prints a table and writes benchmarks/results/NAME.json
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.planner
+	$(BIN)/python -m benchmarks.planning_speed
 	$(BIN)/python -m benchmarks.controller
 
 ui: setup ## Prefect and MLflow on loopback, deployments applied

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.dynamic import State, Use, cheapest_slots, num_resumes, plan_cost
+from lowtide.planning.dynamic import Use, cheapest_slots, num_resumes, plan_cost
 from lowtide.planning.greedy import least_grams
 from lowtide.planning.profile import Level, WorkProfile
+from lowtide.planning.table import State
 
 ONE = (Level(1.0, 1.0, 1.0),)
 TWO = (Level(1.0, 1.0, 1.0), Level(2.0, 1.5, 2.0))

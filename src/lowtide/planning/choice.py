@@ -5,8 +5,9 @@ from math import erf, sqrt
 
 import numpy as np
 
-from lowtide.planning.dynamic import State, Use, cheapest_slots
+from lowtide.planning.dynamic import Use, cheapest_slots
 from lowtide.planning.profile import WorkProfile
+from lowtide.planning.table import State
 
 CAUTION = 0.25  # how much of its growing uncertainty is added to what a later slot costs
 SURE = 0.72  # how likely a saving has to be before the work leaves the run-now path

@@ -7,10 +7,10 @@ from random import Random
 from lowtide.carbon.signal import IntensitySource
 from lowtide.errors import CarbonError, DeadlineError
 from lowtide.params import ScheduleParams
-from lowtide.planning.dynamic import State
 from lowtide.planning.guard import Guard
 from lowtide.planning.plan import Plan, plan_work
 from lowtide.planning.profile import WorkProfile
+from lowtide.planning.table import State
 from lowtide.planning.unforeseen import guard_for, price_at
 
 HOUR = timedelta(hours=1)

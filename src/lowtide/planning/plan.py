@@ -13,8 +13,9 @@ from lowtide.carbon.forecast.step_function import HALF, StepFunction
 from lowtide.carbon.signal import IntensityValue
 from lowtide.errors import DeadlineError
 from lowtide.planning.choice import BAND_WIDTH, Outlook, choose
-from lowtide.planning.dynamic import State, Use, plan_cost
+from lowtide.planning.dynamic import Use, plan_cost
 from lowtide.planning.profile import Slot, WorkProfile
+from lowtide.planning.table import State
 
 HOUR = timedelta(hours=1)
 UNKNOWN = 10.0  # how much dirtier than the dirtiest forecast an unknown slot counts

@@ -5,8 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
-from lowtide.planning.dynamic import State, Use
+from lowtide.planning.dynamic import Use
 from lowtide.planning.profile import WorkProfile
+from lowtide.planning.table import State
 
 DONE = 1e-9  # work left, in slots, below which the job is done
 
