@@ -51,6 +51,8 @@ bench: setup ## benchmarks; each prints a table and writes benchmarks/results/NA
 	$(BIN)/python -m benchmarks.planner
 	$(BIN)/python -m benchmarks.planning_speed
 	$(BIN)/python -m benchmarks.controller
+	$(BIN)/python -m benchmarks.metering
+	$(BIN)/python -m benchmarks.ledger
 
 ui: setup ## Prefect and MLflow on loopback, deployments applied
 	@$(BIN)/python scripts/ui.py

@@ -1,125 +1,44 @@
 """Batch size and power limit of recurring runs, on published measurements of six workloads.
 
-What is replayed was measured by the Zeus project (NSDI 2023) on two GPUs: seconds and watts of an
-epoch by batch size and power limit, and after how many epochs each of several seeded runs reached
-its target. A recurrence draws one of those runs.
+Judged twice: by joules alone, without a grid; and by joules and grams of the same runs where each
+has a deadline and the grid is one of the recorded traces. See `recurrences` and `shifting`.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 import typer
+from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.publish import circumstances, publish
-from lowtide.controller.power import PowerPoint, Tradeoff, choose_power, cost_per_sample_j
-from lowtide.controller.recurring import BatchSizes, Trial
+from benchmarks.recurrences import NUM_RECURRENCES, Workload, load_all, recurrences
+from benchmarks.shifting import Shifted, Terms, shift_all
+from lowtide.controller.power import Tradeoff, choose_power, cost_per_sample_j
 
 FOLDER = Path("../shared/data/zeus")
-NUM_RECURRENCES = 50
+TRACES = Path("../shared/data/carbon")
 KWH_IN_J = 3.6e6
-# Target metric and default batch size of the paper.
-WORKLOADS = {
-    ("cifar100", "shufflenetv2"): (0.60, 1024),
-    ("imagenet", "resnet50"): (0.65, 256),
-    ("librispeech", "deepspeech2"): (40, 192),
-    ("movielens-1m", "ncf"): (0.41, 1024),
-    ("squad", "bert_base_uncased"): (84, 32),
-    ("sentiment140", "bert_base_uncased"): (0.84, 128),
-}
-
-
-@dataclass(frozen=True)
-class Workload:
-    """`points`: per batch size, an epoch's power and rate at each limit; `epochs`: per batch size
-    what each recorded run took to its target, NaN where it never got there; `most`: how long the
-    longest of them was watched."""
-
-    default: int
-    points: dict[int, list[PowerPoint]]
-    epochs: dict[int, np.ndarray]
-    most: dict[int, float]
-
-    @property
-    def max_power_w(self) -> float:
-        return max(point.limit_w for points in self.points.values() for point in points)
-
-    def full_power(self, size: int) -> PowerPoint:
-        return max(self.points[size], key=lambda point: point.limit_w)
-
-
-def load(train: pd.DataFrame, power: pd.DataFrame, key: tuple[str, str]) -> Workload:
-    target, default = WORKLOADS[key]
-    runs = train[(train.dataset == key[0]) & (train.network == key[1])]
-    reached = runs[runs.target_metric == target]
-    rows = power[(power.dataset == key[0]) & (power.network == key[1])]
-    rows = rows[rows.optimizer == reached.optimizer.iloc[0]]
-    sizes = sorted(set(rows.batch_size) & set(reached.batch_size))
-    points = {
-        size: [
-            PowerPoint(float(row.power_limit), float(row.average_power), 1 / row.time_per_epoch)
-            for row in rows[rows.batch_size == size].itertuples()
-        ]
-        for size in sizes
-    }
-    epochs = {size: reached[reached.batch_size == size].target_epoch.to_numpy() for size in sizes}
-    most = {size: float(runs[runs.batch_size == size].target_epoch.max()) for size in sizes}
-    fits = default if default in sizes else max(sizes)
-    return Workload(fits, points, epochs, most)
-
-
-def recur(work: Workload, tradeoff: Tradeoff, seed: int) -> tuple[float, float]:
-    """(kWh of all recurrences, how far the first run's power was from the best, in cost).
-
-    The first run with a batch size spends an epoch on measuring: an equal part at each limit.
-    """
-    chooser, rng = BatchSizes(list(work.points), work.default, seed), np.random.default_rng(seed)
-    trials: list[Trial] = []
-    energy_j, gap = 0.0, 0.0
-    for turn in range(NUM_RECURRENCES):
-        choice = chooser.choose(trials)
-        points = work.points[choice.batch_size]
-        point = choose_power(points, tradeoff)
-        if turn == 0:
-            least = min(cost_per_sample_j(other, tradeoff) for other in points)
-            gap = cost_per_sample_j(point, tradeoff) / least - 1
-        drawn = float(rng.choice(work.epochs[choice.batch_size]))
-        num_epochs = drawn if np.isfinite(drawn) else work.most[choice.batch_size]
-        used_j, spent_s = (num_epochs * part for part in _epoch(point))
-        if all(trial.batch_size != choice.batch_size for trial in trials):
-            measuring = np.mean([_epoch(other) for other in points], axis=0) - _epoch(point)
-            used_j, spent_s = used_j + float(measuring[0]), spent_s + float(measuring[1])
-        cost = tradeoff.cost_j(used_j, spent_s)
-        stopped = min(choice.cost_limit / cost, 1.0)
-        energy_j += used_j * stopped
-        reached = stopped == 1.0 and bool(np.isfinite(drawn))
-        trials.append(Trial(choice.batch_size, cost * stopped, reached))
-    return energy_j / KWH_IN_J, gap
-
-
-def _epoch(point: PowerPoint) -> np.ndarray:
-    """(joules, seconds) of an epoch."""
-    return np.array([point.power_w, 1.0]) / point.throughput
 
 
 def judge(work: Workload, eta: float, seeds: int) -> dict[str, float]:
     """Against the default at full power, and against the configuration that is best on average."""
     tradeoff = Tradeoff(eta, work.max_power_w)
-    usual = {size: float(np.mean(runs)) for size, runs in work.epochs.items()}  # NaN if one failed
+    chosen = {size: choose_power(points, tradeoff) for size, points in work.points.items()}
+    epoch_kwh = {size: p.power_w / p.throughput / KWH_IN_J for size, p in chosen.items()}
     full = work.full_power(work.default)
-    default_kwh = usual[work.default] * full.power_w / full.throughput / KWH_IN_J
-    best_kwh = min(
-        usual[size] * point.power_w / point.throughput / KWH_IN_J
-        for size, points in work.points.items()
-        for point in [choose_power(points, tradeoff)]
-        if np.isfinite(usual[size])
-    )
-    found = [recur(work, tradeoff, seed) for seed in range(seeds)]
-    ours = [kwh / NUM_RECURRENCES for kwh, _ in found]
+    default_kwh = work.default_s * full.power_w / KWH_IN_J
+    usual = [work.mean_epochs(size) * kwh for size, kwh in epoch_kwh.items()]  # NaN if one failed
+    best_kwh = min(kwh for kwh in usual if np.isfinite(kwh))
+    ours = [
+        sum(run.num_epochs * epoch_kwh[run.batch_size] for run in recurrences(work, tradeoff, seed))
+        / NUM_RECURRENCES
+        for seed in range(seeds)
+    ]
     return {
         "default_kwh": default_kwh,
         "best_kwh": best_kwh,
@@ -127,8 +46,44 @@ def judge(work: Workload, eta: float, seeds: int) -> dict[str, float]:
         "ours_kwh_worst_seed": max(ours),
         "share_of_best_saving": (default_kwh - mean(ours)) / (default_kwh - best_kwh),
         "share_worst_seed": (default_kwh - max(ours)) / (default_kwh - best_kwh),
-        "first_run_power_gap": max(gap for _, gap in found),
+        "first_run_power_gap": _power_gap(work, tradeoff),
     }
+
+
+def _power_gap(work: Workload, tradeoff: Tradeoff) -> float:
+    """By how much the limit chosen in the first run costs more than the best one."""
+    points = work.points[work.default]
+    costs = [cost_per_sample_j(point, tradeoff) for point in points]
+    return cost_per_sample_j(choose_power(points, tradeoff), tradeoff) / min(costs) - 1
+
+
+def savings(by_trace: dict[str, Shifted]) -> dict[str, Any]:
+    """Shares of what the default spends when begun at once, mean over the traces, and the points
+    by which grams fall more than energy does."""
+    ones = list(by_trace.values())
+    points = {name: one.points("lowtide") for name, one in by_trace.items()}
+    return {
+        "energy_saved": 1 - mean(one.energy_ratio["lowtide"] for one in ones),
+        "grams_saved": 1 - mean(one.grams_ratio["lowtide"] for one in ones),
+        "grams_points_beyond_energy": mean(points.values()),
+        "grams_points_beyond_energy_foresight": mean(one.points("oracle") for one in ones),
+        "grams_per_kwh_saved": 1
+        - mean(one.grams_ratio["lowtide"] / one.energy_ratio["lowtide"] for one in ones),
+        "deadline_misses": sum(one.deadline_misses for one in ones),
+        "stopped_runs_of_50": NUM_RECURRENCES * mean(one.stopped / one.num_runs for one in ones),
+        "grams_points_by_trace": points,
+    }
+
+
+def shifted(traces: list[Path], works: dict[str, Workload], terms: Terms) -> dict[str, Any]:
+    """`savings` by workload."""
+    grids: dict[str, dict[str, Shifted]] = {name: {} for name in works}
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("runs on grids", total=len(traces) * len(works))
+        for trace, name, one in shift_all(traces, works, terms):
+            grids[name][trace] = one
+            bar.advance(task)
+    return {name: savings(by_trace) for name, by_trace in grids.items()}
 
 
 def main(
@@ -136,45 +91,72 @@ def main(
     / "summary_train.csv",
     power: Annotated[list[Path] | None, typer.Option(help="Seconds and watts, per GPU.")] = None,
     eta: Annotated[float, typer.Option(min=0, max=1, help="1: energy alone; 0: time.")] = 1.0,
-    quick: Annotated[bool, typer.Option(help="4 seeds instead of 20.")] = False,
+    traces: Annotated[Path, typer.Option(help="A folder of grids to run on.")] = TRACES,
+    job_hours: Annotated[float, typer.Option(min=1, help="Of the default, stretched.")] = 12,
+    slack: Annotated[float, typer.Option(min=0, help="To the deadline, in such jobs.")] = 0.5,
+    resume_minutes: Annotated[float, typer.Option(min=0, help="Lost at each resume.")] = 5,
+    idle_power: Annotated[float, typer.Option(min=0, help="While parked, of full power.")] = 0.1,
+    quick: Annotated[bool, typer.Option(help="Fewer seeds, every other grid.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Fifty recurrences of each workload on each GPU."""
     files = power or sorted(FOLDER.glob("summary_power_*.csv"))
+    grids = sorted(traces.glob("*.csv*"))[:: 2 if quick else 1]
     if not train.exists() or not files:
         raise SystemExit(f"no measurements in {FOLDER}: give --train and --power")
-    epochs, seeds = pd.read_csv(train), 4 if quick else 20
-    workloads = {}
-    for file in files:
-        gpu, rows = file.stem.removeprefix("summary_power_"), pd.read_csv(file)
-        for key in WORKLOADS:
-            workloads[f"{gpu}/{key[0]}"] = judge(load(epochs, rows, key), eta, seeds)
+    if not grids:
+        raise SystemExit(f"no traces in {traces}: give a folder with --traces")
+    works, seeds = load_all(train, files), 4 if quick else 20
+    terms = Terms(job_hours, slack, resume_minutes / 60, idle_power, eta, 1 if quick else 4)
+    on_grids = shifted(grids, works, terms)
+    workloads = {name: judge(work, eta, seeds) | on_grids[name] for name, work in works.items()}
     result = {
         "eta": eta,
         "num_recurrences": NUM_RECURRENCES,
+        "terms": asdict(terms) | {"num_traces": len(grids)},
         "workloads": workloads,
-        "mean_share_of_best_saving": mean(w["share_of_best_saving"] for w in workloads.values()),
+        "mean_share_of_best_saving": _mean(workloads, "share_of_best_saving"),
         "worse_than_default": len(
             [w for w in workloads.values() if w["ours_kwh_mean_of_50"] > w["default_kwh"]]
         ),
+        "grams_points_beyond_energy_mean": _mean(workloads, "grams_points_beyond_energy"),
+        "grams_points_beyond_energy_foresight_mean": _mean(
+            workloads, "grams_points_beyond_energy_foresight"
+        ),
+        "grams_per_kwh_saved_mean": _mean(workloads, "grams_per_kwh_saved"),
+        "deadline_misses": sum(w["deadline_misses"] for w in workloads.values()),
         **circumstances(num_repeats=seeds),
     }
     publish("controller", result, _table(result), as_json)
 
 
+def _mean(workloads: dict[str, dict[str, Any]], figure: str) -> float:
+    return float(mean(one[figure] for one in workloads.values()))
+
+
 def _table(result: dict[str, Any]) -> Table:
-    head = ("kWh a run: default", "best", "ours, mean of 50", "share of saving (worst seed)")
-    table = Table("workload", *head, "first power off by")
+    head = ("default, kWh", "best", "ours", "share of saving (worst seed)", "first power off by")
+    on_grids = ("energy saved", "grams saved", "points more", "with foresight")
+    table = Table("workload", *head, *on_grids)
     for name, one in result["workloads"].items():
         table.add_row(
             name,
             *(f"{one[key]:.3g}" for key in ("default_kwh", "best_kwh", "ours_kwh_mean_of_50")),
             f"{one['share_of_best_saving']:.2f} ({one['share_worst_seed']:.2f})",
             f"{one['first_run_power_gap']:.1%}",
+            *(f"{one[key]:.1%}" for key in ("energy_saved", "grams_saved")),
+            f"{one['grams_points_beyond_energy']:.1f}",
+            f"{one['grams_points_beyond_energy_foresight']:.1f}",
         )
+    terms = result["terms"]
     table.caption = (
         f"mean share {result['mean_share_of_best_saving']:.2f}, worse than the default: "
-        f"{result['worse_than_default']}; eta {result['eta']}, n = {result['num_repeats']} seeds"
+        f"{result['worse_than_default']}; eta {result['eta']}, n = {result['num_repeats']} seeds. "
+        f"On grids: {terms['work_hours']:g} h of work, slack {terms['slack']:g} of it, mean of "
+        f"{terms['num_traces']} traces, n = {terms['seeds']} seeds, points more in the mean "
+        f"{result['grams_points_beyond_energy_mean']:.1f} (with foresight "
+        f"{result['grams_points_beyond_energy_foresight_mean']:.1f}), deadline misses "
+        f"{result['deadline_misses']}"
     )
     return table
 

@@ -18,9 +18,17 @@ FIRST: dict[str, Any] = {
 STAGES: dict[str, dict[str, list[str]]] = {
     "prepare": {"params": ["seed", "data"], "deps": [f"{INPUTS}/data"], "outs": [DATA]},
     "train": {
-        "params": ["seed", "model.teacher", "train"],
+        "params": [
+            "seed",
+            "model.teacher",
+            "train",
+            "controller",
+            "objective",
+            "budgets.training_emissions_g_max",
+            "budgets.training_energy_kwh_max",
+        ],
         "deps": [DATA, f"{INPUTS}/teacher"],
-        "outs": ["artifacts/teacher.safetensors"],
+        "outs": ["artifacts/teacher.safetensors", "reports/train_decisions.json"],
         "plots": ["reports/train_curve.csv"],
     },
     "distill": {

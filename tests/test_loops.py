@@ -9,9 +9,9 @@ import pytest
 
 import lowtide
 from lowtide import Pace, pace
+from lowtide.energy.budget import Budget
 from lowtide.energy.totals import ComponentTotal, Totals
 from lowtide.errors import UsageError
-from lowtide.loops import Budget
 
 pytestmark = pytest.mark.usefixtures("checkout")
 

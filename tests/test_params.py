@@ -17,6 +17,14 @@ from lowtide.params import load_params
         ("data", {"source": "csv"}, "data.source"),
         ("carbon", {"replay_start": "2022-04-14T03:00:00"}, "needs a time zone"),
         ("budgets", {"accuracy_min": 95}, "budgets.accuracy_min"),
+        ("objective", {"alpha": -1.0}, r"objective\.alpha: .*found -1\.0"),
+        ("objective", {"beta": -0.1}, r"objective\.beta: .*found -0\.1"),
+        ("objective", {"gamma": -0.1}, r"objective\.gamma: .*found -0\.1"),
+        ("objective", {"alpha": 0.0, "beta": 0.0, "gamma": 0.0}, "objective: .*alpha 0 leaves"),
+        ("objective", {"alpha": 0.0}, "objective: .*training would learn nothing; set it to 1"),
+        ("controller", {"batch_sizes": [0]}, r"controller\.batch_sizes\.0"),
+        ("controller", {"energy_share_min": 0.0}, r"controller\.energy_share_min"),
+        ("train", {"schedule": "cosine"}, r"train\.schedule: .*found 'cosine'"),
     ],
 )
 def test_names_the_key(

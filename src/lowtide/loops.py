@@ -11,13 +11,13 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from lowtide.artifacts import LEDGER
+from lowtide.energy.budget import Budget, BudgetWatch
 from lowtide.energy.ledger import Ledger
 from lowtide.energy.meter import EnergyMeter, Window
 from lowtide.energy.sources import open_sources
@@ -30,36 +30,7 @@ from lowtide.training.progress import energy_text
 
 T = TypeVar("T")
 PARAMS = Path("params.yaml")
-NEAR = 0.8  # of a budget: said once
 EVERY_S = 1.0  # between two looks at the budget
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a loop may use; None is no limit."""
-
-    emissions_g: float | None = None
-    energy_kwh: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, limit in (("grams", self.emissions_g), ("kWh", self.energy_kwh)):
-            if limit is not None and not limit > 0:
-                raise UsageError(f"a budget of {limit} {name} leaves nothing to train with")
-
-    def used(self, totals: Totals) -> float:
-        """As a share of the limit that is nearest, of those whose figure is known."""
-        known = [used / limit for used, limit in self._limited(totals) if used is not None]
-        return max(known, default=0.0)
-
-    def is_blind(self, totals: Totals) -> bool:
-        """Whether a figure that has a limit is unknown."""
-        return bool(totals.components) and any(used is None for used, _ in self._limited(totals))
-
-    def _limited(self, totals: Totals) -> list[tuple[float | None, float]]:
-        pairs = (
-            (totals.emissions_g, self.emissions_g), (totals.energy_kwh, self.energy_kwh),
-        )  # fmt: skip
-        return [(used, limit) for used, limit in pairs if limit is not None]
 
 
 class Pace:
@@ -90,12 +61,11 @@ class Pace:
     ) -> None:
         self.num_steps, self.name, self.step = num_steps, name, 0
         self.over = False  # the budget is spent
-        self.budget = Budget(budget_g, budget_kwh)
+        self._watch = BudgetWatch(Budget(budget_g, budget_kwh), self._say)
         self.pauses: list[Pause] = []
         self._deadline_hours = deadline_hours
         options = GridOptions(zone, trace, _instant(at), replay_speed)
         self._options = (Path(params), PARAMS, options)
-        self._said: set[str] = set()
         self._looked_s = 0.0
 
     def __enter__(self) -> Self:
@@ -141,19 +111,8 @@ class Pace:
         now_s = time.monotonic()
         if now_s - self._looked_s >= EVERY_S:
             self._looked_s = now_s
-            self._look_at_budget()
-
-    def _look_at_budget(self) -> None:
-        totals = self.totals
-        used = self.budget.used(totals)
-        if self.budget.is_blind(totals):
-            self._say_once("blind", "a budget cannot be held: what is used is unknown here")
-        if used >= 1:
-            self.over = True
-            text = f"the budget is spent after {self.step} of {self.num_steps} steps"
-            self._say_once("spent", text)
-        elif used >= NEAR:
-            self._say_once("near", f"{NEAR:.0%} of the budget is used at step {self.step}")
+            where = f"after {self.step} of {self.num_steps} steps"
+            self.over = self._watch.spent(self.totals, where)
 
     def _made_pacer(self, setting: Setting, window: Window) -> Pacer | None:
         if self._deadline_hours is None:
@@ -167,11 +126,6 @@ class Pace:
         return Pacer(
             setting.clock, setting.source, setting.schedule, deadline, window, 0.0, on_pause
         )
-
-    def _say_once(self, key: str, text: str) -> None:
-        if key not in self._said:
-            self._said.add(key)
-            self._say(text)
 
     def _say(self, text: str) -> None:
         print(f"lowtide: {self.name}: {text}", file=sys.stderr, flush=True)

@@ -96,6 +96,27 @@ class ObjectiveParams(Section):
     beta: NonNegative
     gamma: NonNegative
 
+    @model_validator(mode="after")
+    def _learns_something(self) -> Self:
+        if self.alpha == 0:
+            raise ValueError(
+                "alpha 0 leaves accuracy out: training would learn nothing; set it to 1"
+            )
+        return self
+
+
+class ControllerParams(Section):
+    """The levers of training, each of which can be taken away."""
+
+    batch_sizes: tuple[Count, ...]  # to choose from; empty: train.batch_size throughout
+    land: bool
+    epochs_min: Count
+    accuracy_target: Share | None
+    gates: bool
+    energy_share_min: Annotated[float, Field(gt=0, le=1)]
+    round_to: Count
+    decisions: Path | None
+
 
 class ModelParams(Section):
     teacher: str
@@ -107,7 +128,8 @@ class FitParams(Section):
 
     epochs: Count
     batch_size: Count
-    learning_rate: Positive
+    learning_rate: Positive  # the peak of the cycle
+    schedule: Literal["cycle", "constant"]
     momentum: Fraction
     weight_decay: NonNegative
     augment: Literal["none", "shift", "flip-shift"]
@@ -165,6 +187,7 @@ class Params(Section):
     carbon: CarbonParams
     schedule: ScheduleParams
     objective: ObjectiveParams
+    controller: ControllerParams
     model: ModelParams
     train: TrainParams
     distill: DistillParams

@@ -72,6 +72,13 @@ def test_a_job_that_has_become_another_is_learnt_anew() -> None:
     assert since_drift(once) == once
 
 
+def test_a_size_that_is_not_offered_any_more_is_passed_over() -> None:
+    gone = Trial(512, 1.0, reached=True)
+    trials = play(valley(32), 20)
+    assert BatchSizes(SIZES, 128).choose([gone]).cost_limit == float("inf")
+    assert BatchSizes(SIZES, 128).choose([gone, *trials]).batch_size == 32
+
+
 def test_an_unknown_default_is_refused() -> None:
     with pytest.raises(ValueError, match="not among"):
         BatchSizes(SIZES, 100)

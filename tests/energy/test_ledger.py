@@ -1,13 +1,16 @@
 """The ledger keeps rows and their sums together, whatever the file was made by."""
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from dataclasses import astuple, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from lowtide.energy.ledger import Interval, Ledger
+from lowtide.energy.ledger import Interval, Ledger, TrialRow
 from lowtide.errors import ArtifactError
 
 NOON = datetime(2022, 1, 1, 12, tzinfo=UTC)
@@ -15,6 +18,7 @@ CPU = Interval(
     "run", "train", "cpu0", NOON, NOON + timedelta(seconds=1), 1.0, 7.2e6, "rapl counter",
     "measured", 100.0, "step", 1.0, 200.0, replay=False, parked=False,
 )  # fmt: skip
+TRIAL = TrialRow("nightly", 64, 150.0, 1000.0, 10.0, 0.1, converged=True, started_at=NOON)
 RAM = replace(CPU, component="ram0", energy_j=3.6e6, emissions_g=100.0)
 
 
@@ -69,8 +73,12 @@ def test_what_is_unknown_once_stays_so(path: Path) -> None:
 def test_a_row_is_never_changed_or_deleted(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.append([CPU])
+        ledger.append_trial(TRIAL)
     connection = sqlite3.connect(path)
-    for statement in ("UPDATE intervals SET energy_j = 0", "DELETE FROM intervals"):
+    for statement in (
+        "UPDATE intervals SET energy_j = 0", "DELETE FROM intervals",
+        "UPDATE trials SET energy_j = 0", "DELETE FROM trials",
+    ):  # fmt: skip
         with pytest.raises(sqlite3.IntegrityError, match="appended"):
             connection.execute(statement)
     connection.close()
@@ -100,6 +108,85 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
         ledger.append([replace(later(CPU, 2), intensity_age_s=30.0)])
         assert ledger.totals("run").energy_kwh == 8
         assert ledger.intervals("run")[-1].intensity_age_s == 30
+
+
+def test_a_file_of_the_second_version_gets_trials(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.append([CPU, RAM])
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE trials")  # with its triggers: all that version 3 added
+    connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    for _ in range(2):
+        with Ledger(path) as ledger:
+            ledger.append_trial(TRIAL)
+            assert ledger.trials("nightly") == [TRIAL]
+            assert ledger.intervals("run") == [CPU, RAM]
+            assert ledger.totals("run").energy_kwh == 3
+    connection = sqlite3.connect(path)
+    with pytest.raises(sqlite3.IntegrityError, match="appended"):
+        connection.execute("DELETE FROM trials")
+    connection.close()
+
+
+def test_trials_come_back_by_job_as_they_went_in(path: Path) -> None:
+    unknown = replace(
+        TRIAL, power_limit_w=None, energy_j=None, emissions_g=None, converged=False,
+        started_at=NOON + timedelta(days=1),
+    )  # fmt: skip
+    with Ledger(path) as ledger:
+        for trial in (TRIAL, replace(TRIAL, job="weekly"), unknown):
+            ledger.append_trial(trial)
+    with Ledger(path) as ledger:
+        assert ledger.trials("nightly") == [TRIAL, unknown]
+        assert ledger.trials("monthly") == []
+
+
+def test_a_trial_that_is_told_twice_is_there_once(path: Path) -> None:
+    """By a run that was killed before it knew that it had told."""
+    with Ledger(path) as ledger:
+        for _ in range(2):
+            ledger.append_trial(TRIAL)
+        assert ledger.trials("nightly") == [TRIAL]
+
+
+def test_a_trial_that_is_not_whole_is_refused(path: Path) -> None:
+    with Ledger(path) as ledger:
+        with pytest.raises(ArtifactError, match="NOT NULL"):
+            ledger.append_trial(replace(TRIAL, duration_s=float("nan")))
+        assert ledger.trials("nightly") == []
+
+
+APPENDING = """
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from tests.energy.test_ledger import NOON, TRIAL
+from lowtide.energy.ledger import Ledger
+
+with Ledger(Path(sys.argv[1])) as ledger:
+    for night in range(10**6):
+        began = NOON + timedelta(days=night % 3000, seconds=night)
+        ledger.append_trial(replace(TRIAL, energy_j=night, emissions_g=night, started_at=began))
+        print(night, flush=True)
+"""
+
+
+def test_a_kill_leaves_whole_trials_and_none_that_was_told_is_lost(path: Path) -> None:
+    command = [sys.executable, "-c", APPENDING, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [int(process.stdout.readline()) for _ in range(20)]
+        process.kill()
+        told += [int(line) for line in process.stdout if line.endswith("\n")]
+    assert process.returncode == -signal.SIGKILL
+    with Ledger(path) as ledger:
+        kept = ledger.trials("nightly")
+        ledger.append_trial(TRIAL)
+    assert [trial.energy_j for trial in kept] == list(range(len(kept)))
+    assert [trial.emissions_g for trial in kept] == list(range(len(kept)))
+    assert len(told) <= len(kept) <= len(told) + 1
 
 
 def test_a_file_of_a_later_version_is_left_alone(path: Path) -> None:

@@ -74,7 +74,7 @@ class Counter:
 @pytest.fixture
 def rig(tmp_path: Path) -> tuple[EnergyMeter, Counter, ManualClock, Ledger]:
     counter, clock, ledger = Counter(), ManualClock(), Ledger(tmp_path / "ledger.db")
-    meter = EnergyMeter([counter], StepGrid(), clock, ledger, pue=1.5, interval_s=3600)
+    meter = EnergyMeter([counter], StepGrid(), clock, ledger, 1.5, interval_s=3600, first_s=3600)
     return meter, counter, clock, ledger
 
 
@@ -169,7 +169,7 @@ def test_a_source_that_never_answers_makes_energy_unknown(rig) -> None:  # type:
 
 def test_who_samples_often_keeps_intervals_of_its_own(rig) -> None:  # type: ignore[no-untyped-def]
     meter, _, _, ledger = rig
-    meter.interval_s = 0.6
+    meter.interval_s = meter.first_s = 0.6
     with meter.window("run", "evaluate") as window:
         for _ in range(45):
             time.sleep(0.02)
@@ -252,3 +252,51 @@ def test_a_grid_that_does_not_answer_holds_nobody_up(rig) -> None:  # type: igno
     assert ledger.totals("run").energy_kwh == pytest.approx(2)
     parked = [interval.energy_j for interval in ledger.intervals("run") if interval.parked]
     assert sum(parked) == pytest.approx(KWH)
+
+
+def test_intervals_grow_from_the_first_to_the_usual_length(rig) -> None:  # type: ignore[no-untyped-def]
+    """Each as long as the window before it: a short window has several, a long one a few more."""
+    meter, _, _, _ = rig
+    meter.interval_s, meter.first_s = 1.0, 0.1
+    with meter.window("run", "train") as window:
+        window._opened_s, due = 0.0, []
+        for since_s in (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 2.6):
+            window._since_s = since_s
+            due.append(round(since_s + window._length_s(), 3))
+    assert due == [0.1, 0.2, 0.4, 0.8, 1.6, 2.6, 3.6]
+
+
+def test_a_short_window_has_several_intervals(rig) -> None:  # type: ignore[no-untyped-def]
+    meter, counter, _, ledger = rig
+    meter.interval_s, meter.first_s = 3600, 0.001
+    with meter.window("run", "train"):
+        counter.cpu_j += KWH
+        while len(ledger.intervals("run")) < 2 * 4:
+            time.sleep(0.001)
+    assert ledger.totals("run").energy_kwh == pytest.approx(1)
+
+
+class Slow(Counter):
+    def read(self) -> list[Reading]:
+        return [Reading("gpu0", self.gpu_j, "nvml energy counter", "measured")]
+
+
+def test_a_window_shorter_than_its_counters_updates_says_so(  # type: ignore[no-untyped-def]
+    rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    meter, counter, _, ledger = rig
+    meter.sources = [counter, Slow()]
+    counter.gpu = "gpu1"
+    seconds = [10.0]
+    monkeypatch.setattr("lowtide.energy.meter.time.monotonic", lambda: seconds[0])
+    with meter.window("short", "train") as short:
+        seconds[0] += 0.04
+    assert short.totals().unresolved == ledger.totals("short").unresolved == ["gpu0"]
+    assert "short was metered for 0.040 s, less than the time between two updates of gpu0" in (
+        caplog.text
+    )
+    caplog.clear()
+    with meter.window("long", "train"):
+        seconds[0] += 0.2
+    assert ledger.totals("long").unresolved == []
+    assert caplog.text == ""

@@ -1,57 +1,75 @@
-"""A fit that was interrupted anywhere ends with the same weights as one that was not."""
+"""A fit that was interrupted anywhere ends with the same weights as one that was not.
 
+And what it does about a loss that is not finite, and a budget that is spent.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
-from lowtide.data.batches import Batches, ImageArrays
+from lowtide.data.batches import Batch, Batches
 from lowtide.errors import ModelError
-from lowtide.models.factory import Classifier, ModelSpec, build
-from lowtide.params import TrainParams
-from lowtide.training.checkpoint import Progress, peek_checkpoint
-from lowtide.training.fit import Fit, fit
+from lowtide.models.factory import Classifier
+from lowtide.training.checkpoint import peek_checkpoint, previous, usable_checkpoint
+from lowtide.training.fit import MAX_RESTORES, BudgetSpent, Fit, evaluate, fit
 from lowtide.training.losses import distillation_loss, label_loss
-
-CPU = torch.device("cpu")
-RECIPE = TrainParams(
-    epochs=3, batch_size=8, learning_rate=0.05, momentum=0.9, weight_decay=1e-4,
-    augment="shift", precision="fp32", label_smoothing=0.1,
-)  # fmt: skip
-
-
-class StopAt:
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def before_step(self, step: int, num_steps: int) -> None:
-        if step == self.step:
-            raise KeyboardInterrupt
-
-    def after_step(self, step: int, num_steps: int, loss: float) -> None: ...
-
-    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
+from tests.training.small import (
+    CPU,
+    NUM_STEPS,
+    RECIPE,
+    KillAfter,
+    Quiet,
+    StopAt,
+    arrays,
+    assert_same_weights,
+    model,
+    work,
+)
 
 
-def arrays() -> ImageArrays:
-    generator = np.random.default_rng(0)
-    labels = np.arange(40) % 4
-    images = generator.integers(0, 64, (40, 1, 8, 8)) + 60 * labels[:, None, None, None]
-    return ImageArrays(images.astype(np.uint8), labels)
+class Spend(Quiet):
+    """A budget that is used up after so many steps, and the weights of each epoch."""
+
+    def __init__(self, work: Fit, steps: int) -> None:
+        self.work, self.left = work, steps
+        self.weights: list[dict[str, Tensor]] = []
+
+    def after_step(self, step: float, num_steps: float, loss: float) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise BudgetSpent
+
+    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        self.weights.append({k: v.clone() for k, v in self.work.model.state_dict().items()})
 
 
-def model() -> Classifier:
-    torch.manual_seed(0)
-    return build(ModelSpec("tidenet-xs", 1, (8, 8), 4, (120.0,), (60.0,)))
+class Breaks(Quiet):
+    """The update after one step overflows: its loss was fine, the weights are not."""
+
+    def __init__(self, model: nn.Module, step: int) -> None:
+        self.model, self.left = model, step
+
+    def after_step(self, step: float, num_steps: float, loss: float) -> None:
+        self.left -= 1
+        if self.left == 0:
+            with torch.no_grad():
+                next(self.model.parameters()).fill_(torch.nan)
 
 
-def work(folder: Path, recipe: TrainParams = RECIPE) -> Fit:
-    checkpoint = folder / "train.safetensors"
-    train = Batches(arrays(), 8, shuffle=True, seed=0, device=CPU, augment=recipe.augment)
-    val = Batches(arrays(), 20, shuffle=False, seed=0, device=CPU)
-    progress = peek_checkpoint(checkpoint, "mark") or Progress("run", "mark", "fp32")
-    return Fit(model(), label_loss(0.1), train, val, recipe, "fp32", progress, checkpoint, CPU)
+def nan_at(*calls: int) -> Callable[[Batch, Tensor], Tensor]:
+    """The loss of the labels, which is NaN each time that it is asked for the n-th time."""
+    loss, count = label_loss(0.1), 0
+
+    def sometimes(batch: Batch, logits: Tensor) -> Tensor:
+        nonlocal count
+        count += 1
+        value = loss(batch, logits)
+        return value * torch.nan if count in calls else value
+
+    return sometimes
 
 
 @pytest.mark.parametrize("step", [0, 3, 5, 12])
@@ -61,27 +79,135 @@ def test_interrupted_and_resumed_is_bit_identical(tmp_path: Path, step: int) -> 
     with pytest.raises(KeyboardInterrupt):
         fit(work(tmp_path / "parts"), [StopAt(step)])
     resumed = work(tmp_path / "parts")
-    assert resumed.progress.epoch * 5 + resumed.progress.step == step
+    assert resumed.progress.epoch * NUM_STEPS + resumed.progress.step == step
     history = fit(resumed, [])
-    for name, tensor in whole.model.state_dict().items():
-        assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+    assert_same_weights(whole.model, resumed.model)
     assert len(history) == 3
     assert history[-1]["val_accuracy"] > 0.5
 
 
-def test_a_checkpoint_of_other_work_or_a_broken_one_is_not_used(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [1, 7, 10])
+def test_killed_after_any_step_it_begins_the_epoch_again(tmp_path: Path, step: int) -> None:
+    whole = work(tmp_path / "whole")
+    fit(whole, [])
+    with pytest.raises(KeyboardInterrupt):
+        fit(work(tmp_path / "parts"), [KillAfter(step)])
+    resumed = work(tmp_path / "parts")
+    assert fit(resumed, []) == whole.progress.history
+    assert_same_weights(whole.model, resumed.model)
+
+
+def test_a_model_that_draws_in_a_step_draws_the_same_after_a_resume(tmp_path: Path) -> None:
+    def with_dropout(folder: Path) -> Fit:
+        made = work(folder)
+        made.model = Classifier(
+            nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 4)), (120.0,), (60.0,)
+        )
+        nn.init.constant_(made.model.net[2].weight, 0.01)
+        nn.init.zeros_(made.model.net[2].bias)
+        made.__post_init__()
+        return made
+
+    whole = with_dropout(tmp_path / "whole")
+    fit(whole, [])
+    with pytest.raises(KeyboardInterrupt):
+        fit(with_dropout(tmp_path / "parts"), [StopAt(7)])
+    torch.manual_seed(99)  # another process, where other things were drawn
+    resumed = with_dropout(tmp_path / "parts")
+    fit(resumed, [])
+    assert_same_weights(whole.model, resumed.model)
+
+
+def test_a_checkpoint_of_other_work_is_not_used(tmp_path: Path) -> None:
     fit(work(tmp_path), [])
-    checkpoint = tmp_path / "train.safetensors"
-    assert peek_checkpoint(checkpoint, "mark") is not None
-    assert peek_checkpoint(checkpoint, "other") is None
+    assert peek_checkpoint(tmp_path / "train.safetensors", "mark") is not None
+    assert peek_checkpoint(tmp_path / "train.safetensors", "other") is None
+
+
+def test_after_a_broken_checkpoint_the_one_before_it_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the fit ends as if nothing had happened; when both are broken, it begins anew."""
+    whole = work(tmp_path / "whole")
+    fit(whole, [])
+    with pytest.raises(KeyboardInterrupt):
+        fit(work(tmp_path / "parts"), [StopAt(12)])
+    checkpoint = tmp_path / "parts/train.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    found = usable_checkpoint(checkpoint, "mark")
+    assert found is not None
+    assert found[0] == previous(checkpoint)
+    assert f"{checkpoint} cannot be used" in caplog.text
+    resumed = work(tmp_path / "parts")
+    assert (resumed.progress.epoch, resumed.progress.step) == (2, 0)
+    fit(resumed, [])
+    assert_same_weights(whole.model, resumed.model)
+    for file in (checkpoint, previous(checkpoint)):
+        file.write_bytes(b"")
     assert peek_checkpoint(checkpoint, "mark") is None
+
+
+def test_a_loss_that_is_once_not_finite_is_followed_by_the_last_checkpoint(tmp_path: Path) -> None:
+    shaky = work(tmp_path)
+    shaky.loss = nan_at(8)
+    history = fit(shaky, [])
+    assert len(history) == 3
+    assert all(row["val_loss"] == row["val_loss"] for row in history)
+    assert shaky.progress.restores == 1
+    assert shaky.knobs.rate_factor == 0.5
+    assert history[-1]["val_accuracy"] > 0.5
+
+
+def test_an_update_that_breaks_the_weights_is_never_saved_as_good(tmp_path: Path) -> None:
+    """The last update of the second epoch: no later loss of that epoch would tell."""
+    shaky = work(tmp_path)
+    history = fit(shaky, [Breaks(shaky.model, 2 * NUM_STEPS)])
+    assert shaky.progress.restores == 1
+    assert all(torch.isfinite(tensor).all() for tensor in shaky.model.state_dict().values())
+    assert history[-1]["val_accuracy"] > 0.5
+
+
+def test_a_loss_that_is_never_finite_again_is_an_error(tmp_path: Path) -> None:
+    shaky = work(tmp_path)
+    shaky.loss = nan_at(*range(8, 999))
+    with pytest.raises(ModelError, match="epoch 2: lower the learning_rate of this stage"):
+        fit(shaky, [])
+    assert shaky.progress.restores == MAX_RESTORES
+    assert shaky.knobs.rate_factor == 0.5**MAX_RESTORES
+
+
+def test_restores_are_counted_across_processes(tmp_path: Path) -> None:
+    shaky = work(tmp_path)
+    shaky.loss = nan_at(8, 11)
+    with pytest.raises(KeyboardInterrupt):
+        fit(shaky, [StopAt(12)])
+    resumed = work(tmp_path)
+    assert resumed.progress.restores == 2
+    assert resumed.knobs.rate_factor == 0.25
 
 
 def test_a_diverging_loss_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     wild = RECIPE.model_copy(update={"learning_rate": 1e30, "epochs": 5})
     with pytest.raises(ModelError, match="lower the learning_rate"):
         fit(work(tmp_path, wild), [])
+
+
+def test_when_the_budget_is_spent_the_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
+    spent = work(tmp_path, RECIPE.model_copy(update={"epochs": 6}))
+    hook = Spend(spent, 4 * NUM_STEPS + 2)
+    history = fit(spent, [hook])
+    accuracies = [row["val_accuracy"] for row in history]
+    assert len(history) == 4
+    assert spent.progress.over_budget
+    best = hook.weights[accuracies.index(max(accuracies))]
+    assert all(torch.equal(best[k], v) for k, v in spent.model.state_dict().items())
+    assert evaluate(spent.model, spent.val, CPU, "fp32")[1] == max(accuracies)
+
+
+def test_a_budget_that_ends_in_the_first_epoch_leaves_nothing(tmp_path: Path) -> None:
+    spent = work(tmp_path)
+    with pytest.raises(BudgetSpent):
+        fit(spent, [Spend(spent, NUM_STEPS - 1)])
 
 
 def test_the_distillation_loss_vanishes_when_the_student_is_the_teacher() -> None:

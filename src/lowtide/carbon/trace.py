@@ -1,24 +1,21 @@
-"""A recorded trace as an intensity source: CSV, .csv.gz or parquet."""
+"""A recorded trace as an intensity source."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.ndimage import median_filter
+from numpy.lib.stride_tricks import sliding_window_view
 
-from lowtide.carbon.clean import ABSURD_G_PER_KWH
 from lowtide.carbon.forecast.drivers import HOUR, Drivers
 from lowtide.carbon.forecast.hourly import Hourly, floor_hour, hour_means, hourly
 from lowtide.carbon.forecast.values import forecast_values
 from lowtide.carbon.signal import IntensityValue
+from lowtide.carbon.trace_file import read_trace
 from lowtide.errors import CarbonError
 
-COLUMNS = ("timestamp_utc", "gco2_per_kwh")
 HISTORY = timedelta(days=400)  # what a forecast is trained on
 NEIGHBOURS = 9  # steps around a row whose median is the usual one
-FUEL = "_mwh"  # how columns of generation by fuel end
 CARRY = timedelta(hours=2)  # how long the last value stands in for a missing one
 
 
@@ -37,11 +34,8 @@ class TraceSource:
     def __init__(self, path: Path, zone: str, name: str | None = None) -> None:
         self.zone = zone
         self.name = name or f"trace {path.name}"
-        times_s, self._values, energy_mwh = _read(path)
-        steps_s = np.diff(times_s)
-        usual_s = median_filter(steps_s, NEIGHBOURS) if len(steps_s) else np.array([3600.0])
-        usual_s = np.append(usual_s, usual_s[-1]) if len(steps_s) else usual_s
-        lasts_s = np.minimum(np.append(steps_s, usual_s[-1]), 1.5 * usual_s)
+        times_s, self._values, energy_mwh = read_trace(path)
+        lasts_s = _lasts_s(times_s)
         self._starts_s, self._ends_s = times_s, times_s + lasts_s
         self._generation = _shares(energy_mwh, lasts_s)
 
@@ -105,6 +99,19 @@ def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(float(seconds), UTC)
 
 
+def _lasts_s(times_s: np.ndarray) -> np.ndarray:
+    """Of each row: until the next one, at most 1.5 times the median of the steps around it."""
+    if len(times_s) == 1:
+        return np.array([3600.0])
+    steps_s = np.diff(times_s)
+    middle = NEIGHBOURS // 2
+    around = sliding_window_view(np.pad(steps_s, middle, mode="symmetric"), NEIGHBOURS)
+    usual_s = np.partition(around, middle, axis=1)[:, middle]
+    last_s = usual_s[-1]
+    lasts_s: np.ndarray = np.minimum(np.append(steps_s, last_s), 1.5 * np.append(usual_s, last_s))
+    return lasts_s
+
+
 def _shares(energy_mwh: np.ndarray, lasts_s: np.ndarray) -> np.ndarray:
     """What each fuel has of a row's generation, and the whole in MW, [rows, fuels + 1]."""
     if not energy_mwh.shape[1]:
@@ -113,49 +120,3 @@ def _shares(energy_mwh: np.ndarray, lasts_s: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):  # nothing generated: unknown
         shares = np.where(whole > 0, energy_mwh / whole, np.nan)
     return np.column_stack([shares, whole[:, 0] / (lasts_s / 3600)])
-
-
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(starts in seconds since 1970, g/kWh, MWh [rows, fuels]), ascending and checked."""
-    import pandas as pd
-
-    try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except FileNotFoundError:
-        raise CarbonError(f"there is no trace at {path}: name an existing file") from None
-    except (OSError, ValueError, ImportError) as error:
-        said = " ".join(str(error).split())
-        raise CarbonError(
-            f"{path} cannot be read as a trace, CSV or parquet with {' and '.join(COLUMNS)}: {said}"
-        ) from None
-    for column in COLUMNS:
-        if column not in table.columns:
-            raise CarbonError(f"{path} has no column {column}; it has {', '.join(table.columns)}")
-    if table.empty:
-        raise CarbonError(f"{path} has no rows")
-    return _checked(path, table)
-
-
-def _checked(path: Path, table: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    import pandas as pd
-
-    times = pd.to_datetime(table["timestamp_utc"], utc=True, errors="coerce")
-    values = pd.to_numeric(table["gco2_per_kwh"], errors="coerce")
-    wrong = times.isna() | values.isna() | (values < 0) | (values > ABSURD_G_PER_KWH)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise CarbonError(
-            f"{path}, row {row + 2}: {table['timestamp_utc'].iloc[row]!s}, "
-            f"{table['gco2_per_kwh'].iloc[row]!s} is no intensity in g/kWh; mend or drop the row"
-        )
-    fuels = table.loc[:, [str(column).endswith(FUEL) for column in table.columns]]
-    rows = fuels.apply(pd.to_numeric, errors="coerce").astype(float)  # unknown: no driver
-    rows.insert(0, "gco2_per_kwh", values.astype(float))
-    rows = rows.set_axis(pd.DatetimeIndex(times)).sort_index()
-    twice = rows["gco2_per_kwh"].groupby(level=0).nunique()
-    if (twice > 1).any():
-        raise CarbonError(f"{path} has two different values for {twice.index[twice > 1][0]}")
-    rows = rows[~rows.index.duplicated()]
-    epoch = pd.Timestamp(0, tz="UTC")
-    seconds = ((rows.index - epoch) / pd.Timedelta(seconds=1)).to_numpy()
-    return seconds, rows["gco2_per_kwh"].to_numpy(), rows.iloc[:, 1:].to_numpy()

@@ -37,7 +37,10 @@ class Choice:
 
 
 class BatchSizes:
-    """Chooses from the trials so far, and from nothing else: the same trials, the same choice."""
+    """Chooses from the trials so far, and from nothing else: the same trials, the same choice.
+
+    Trials with a batch size that is not offered any more are passed over.
+    """
 
     def __init__(self, sizes: Sequence[int], default: int, seed: int = 0) -> None:
         if default not in sizes:
@@ -45,7 +48,7 @@ class BatchSizes:
         self._sizes, self._default, self._seed = sorted(sizes), default, seed
 
     def choose(self, trials: Sequence[Trial]) -> Choice:
-        known = since_drift(trials)
+        known = [trial for trial in since_drift(trials) if trial.batch_size in self._sizes]
         costs = costs_of(known)
         if not costs:
             return Choice(self._unknown(known), float("inf"), "none has reached its target yet")

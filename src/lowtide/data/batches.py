@@ -1,6 +1,7 @@
 """Prepared arrays in batches. Order and augmentation follow from seed and epoch alone."""
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -83,13 +84,23 @@ class Batches:
         num_views: int | None = None,
     ) -> None:
         self._arrays, self._batch_size, self._shuffle = arrays, batch_size, shuffle
-        self._seed, self._device, self._augment = seed, device, augment
+        self.seed, self._device, self._augment = seed, device, augment
         self._drop_last, self._num_views = drop_last, num_views
         self._labels = torch.from_numpy(arrays.labels)
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self._labels), self._batch_size)
         return whole if self._drop_last or not rest else whole + 1
+
+    @property
+    def batch_size(self) -> int:
+        return self._batch_size
+
+    def resized(self, batch_size: int) -> "Batches":
+        """The same images in batches of another size, of at most all images."""
+        other = copy(self)
+        other._batch_size = min(batch_size, len(self._labels))
+        return other
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         order = self._order(epoch)
@@ -98,7 +109,7 @@ class Batches:
             for start in range(0, len(self) * self._batch_size, self._batch_size)
         ]
         view = epoch if self._num_views is None else epoch % self._num_views
-        moves = draw_moves(self._augment, self._arrays.images.shape, (self._seed, view))
+        moves = draw_moves(self._augment, self._arrays.images.shape, (self.seed, view))
         for chosen, (images, labels) in zip(rows, self._fetch(rows), strict=True):
             moved = images.to(self._device, non_blocking=True)
             yield Batch(
@@ -111,7 +122,7 @@ class Batches:
     def _order(self, epoch: int) -> np.ndarray:
         if not self._shuffle:
             return np.arange(len(self._labels))
-        return np.random.default_rng((self._seed, epoch)).permutation(len(self._labels))
+        return np.random.default_rng((self.seed, epoch)).permutation(len(self._labels))
 
     def _fetch(self, rows: list[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
         """On the CPU straight from the array; for a GPU through pinned memory and workers."""

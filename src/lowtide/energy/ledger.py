@@ -1,7 +1,11 @@
-"""The ledger: one row per component and interval, append-only, in SQLite. Reports query it."""
+"""The ledger: one row per component and interval, append-only, in SQLite. Reports query it.
+
+Beside them the trials of jobs that come again, one row a run.
+"""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +43,31 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class TrialRow:
+    """One whole run of a job that comes again. Joules and grams are None where they are unknown,
+    the limit where there was none or not one throughout. `converged`: it reached its target."""
+
+    job: str
+    batch_size: int
+    power_limit_w: float | None
+    energy_j: float | None
+    duration_s: float
+    emissions_g: float | None
+    converged: bool
+    started_at: datetime
+
+
+@dataclass(frozen=True)
+class LedgerRun:
+    """A run that the ledger knows, from its first interval to the end of its last."""
+
+    run_id: str
+    stage: str
+    started_at: datetime
+    ended_at: datetime
+
+
+@dataclass(frozen=True)
 class _Sum:
     """A component's row of `sums`."""
 
@@ -50,6 +79,7 @@ class _Sum:
 
 
 _COLUMNS = [column.name for column in fields(Interval)]
+_OF_TRIALS = [column.name for column in fields(TrialRow)]
 
 
 class Ledger:
@@ -79,18 +109,63 @@ class Ledger:
 
     def append(self, intervals: Sequence[Interval]) -> None:
         """All of them or none."""
-        marks = ", ".join("?" for _ in _COLUMNS)
-        statement = f"INSERT INTO intervals ({', '.join(_COLUMNS)}) VALUES ({marks})"
+        self._insert("intervals", _COLUMNS, [_row(one) for one in intervals])
+
+    def append_trial(self, trial: TrialRow) -> None:
+        """Once: the trial of a job that began at the same instant is there already."""
+        self._insert(
+            "trials", _OF_TRIALS, [_row(trial)], "ON CONFLICT (job, started_at) DO NOTHING"
+        )
+
+    def trials(self, job: str) -> list[TrialRow]:
+        """In the order in which they were appended."""
+        columns = ", ".join(_OF_TRIALS)
+        rows = self._query(f"SELECT {columns} FROM trials WHERE job = ? ORDER BY id", job)
+        return [TrialRow(**_fields(_OF_TRIALS, row)) for row in rows]
+
+    def intervals(self, run_id: str) -> list[Interval]:
+        return list(self.each_interval(run_id))
+
+    def each_interval(self, run_id: str) -> Iterator[Interval]:
+        """In the order in which they were written, however many there are."""
+        columns = ", ".join(_COLUMNS)
+        statement = f"SELECT {columns} FROM intervals WHERE run_id = ? ORDER BY id"
         try:
-            with self._connection:
-                self._connection.executemany(statement, [_row(i) for i in intervals])
+            for row in self._connection.execute(statement, (run_id,)):
+                yield Interval(**_fields(_COLUMNS, row))
         except sqlite3.Error as error:
             raise self._failure(error) from None
 
-    def intervals(self, run_id: str) -> list[Interval]:
-        columns = ", ".join(_COLUMNS)
-        rows = self._query(f"SELECT {columns} FROM intervals WHERE run_id = ? ORDER BY id", run_id)
-        return [_interval(row) for row in rows]
+    def runs(self) -> list[LedgerRun]:
+        """In the order of their first intervals."""
+        rows = self._query(
+            "SELECT spans.run_id, stage, started_at, spans.ended_at FROM spans JOIN intervals"
+            " ON id = (SELECT min(id) FROM intervals WHERE run_id = spans.run_id) ORDER BY id"
+        )
+        return [
+            LedgerRun(run_id, stage, datetime.fromisoformat(start), datetime.fromisoformat(end))
+            for run_id, stage, start, end in rows
+        ]
+
+    def energy_by_pue(self, run_id: str) -> list[tuple[str, float, float | None]]:
+        """(component, PUE, joules), the joules None where some are unknown."""
+        return self._query(
+            "SELECT component, pue, CASE WHEN count(energy_j) = count(*) THEN sum(energy_j) END"
+            " FROM intervals WHERE run_id = ? GROUP BY component, pue",
+            run_id,
+        )
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read inside is of one instant, whoever writes meanwhile."""
+        try:
+            self._connection.execute("BEGIN")
+        except sqlite3.Error as error:
+            raise self._failure(error) from None
+        try:
+            yield
+        finally:
+            self._connection.rollback()
 
     def totals(self, run_id: str) -> Totals:
         """In the time that one row takes per component, however long the run."""
@@ -111,9 +186,24 @@ class Ledger:
         rows = self._query("SELECT ended_at FROM spans WHERE run_id = ?", run_id)
         return datetime.fromisoformat(rows[0][0]) if rows else None
 
-    def _query(self, statement: str, run_id: str) -> list[tuple[Any, ...]]:
+    def _query(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(statement, (run_id,)).fetchall()
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._failure(error) from None
+
+    def _insert(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[tuple[object, ...]],
+        or_else: str = "",
+    ) -> None:
+        marks = ", ".join("?" for _ in columns)
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {or_else}"
+        try:
+            with self._connection:
+                self._connection.executemany(statement, rows)
         except sqlite3.Error as error:
             raise self._failure(error) from None
 
@@ -124,16 +214,17 @@ class Ledger:
         )
 
 
-def _row(interval: Interval) -> tuple[object, ...]:
+def _row(record: Interval | TrialRow) -> tuple[object, ...]:
     return tuple(
-        value.isoformat() if isinstance(value, datetime) else value for value in astuple(interval)
+        value.isoformat() if isinstance(value, datetime) else value for value in astuple(record)
     )
 
 
-def _interval(row: tuple[object, ...]) -> Interval:
-    content = dict(zip(_COLUMNS, row, strict=True))
-    for key in ("started_at", "ended_at"):
-        content[key] = datetime.fromisoformat(str(content[key]))
-    for key in ("replay", "parked"):
+def _fields(columns: Sequence[str], row: tuple[Any, ...]) -> dict[str, Any]:
+    """SQLite knows neither times nor truth values."""
+    content = dict(zip(columns, row, strict=True))
+    for key in content.keys() & {"started_at", "ended_at"}:
+        content[key] = datetime.fromisoformat(content[key])
+    for key in content.keys() & {"replay", "parked", "converged"}:
         content[key] = bool(content[key])
-    return Interval(**content)  # type: ignore[arg-type]
+    return content

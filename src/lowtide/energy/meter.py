@@ -53,6 +53,7 @@ class Window:
         if len(self._sources) < len(meter.sources):
             self._lost.add(UNREADABLE)
         self._since, self._since_s = meter.clock.now(), time.monotonic()
+        self._opened_s = self._since_s
         self._unbooked: deque[_Used] = deque()
         self._parked = self._closed = False
         self._due = threading.Event()
@@ -68,6 +69,7 @@ class Window:
             self._due.set()
             self._thread.join()
             self.sample()
+            self._say_if_unresolved()
 
     def totals(self) -> Totals:
         """Of what is booked."""
@@ -94,10 +96,10 @@ class Window:
 
     def _keep_sampling(self) -> None:
         """Where nobody else has sampled meanwhile: who samples often keeps intervals of its own."""
-        wait_s = self._meter.interval_s
+        wait_s = self._length_s()
         while not (self._due.wait(wait_s) and self._closed):
             self._due.clear()
-            wait_s = self._since_s + self._meter.interval_s - time.monotonic()
+            wait_s = self._since_s + self._length_s() - time.monotonic()
             if wait_s > 0 and not self._unbooked:
                 continue
             try:
@@ -106,7 +108,24 @@ class Window:
                 self._book()
             except ArtifactError as error:  # what could not be written now is tried again
                 log.warning("%s", error)
-            wait_s = self._meter.interval_s
+            wait_s = self._length_s()
+
+    def _length_s(self) -> float:
+        """Of the present interval: as long as the window before it, so that short ones have some.
+
+        With the meter's defaults samples come at 0.1, 0.2, 0.4, 0.8, 1.6 s, then each second.
+        """
+        window_s = self._since_s - self._opened_s
+        return min(max(window_s, self._meter.first_s), self._meter.interval_s)
+
+    def _say_if_unresolved(self) -> None:
+        totals = self.totals()
+        if totals.unresolved:
+            log.warning(
+                "%s was metered for %.3f s, less than the time between two updates of %s: "
+                "its energy is not resolved", self._run_id, totals.duration_s,
+                " and ".join(totals.unresolved),
+            )  # fmt: skip
 
     def _look(self) -> None:
         """Note what was used since the last look."""
@@ -187,13 +206,18 @@ class EnergyMeter:
         ledger: Ledger,
         pue: float,
         interval_s: float = 1.0,
+        first_s: float = 0.1,
     ) -> None:
         self.sources, self.intensity, self.clock = sources, intensity, clock
-        self.ledger, self.pue, self.interval_s = ledger, pue, interval_s
+        self.ledger, self.pue = ledger, pue
+        self.interval_s, self.first_s = interval_s, first_s
 
     @contextmanager
     def window(self, run_id: str, stage: str) -> Iterator[Window]:
-        """Sample each `interval_s` in a thread of its own, and once more at the end."""
+        """Sample in a thread of its own, and once more at the end.
+
+        The first interval takes `first_s`, the next ones are longer each, up to `interval_s`.
+        """
         window = Window(self, run_id, stage)
         try:
             yield window

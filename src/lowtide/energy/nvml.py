@@ -1,137 +1,159 @@
 """GPUs through NVML: the total-energy counter, or integrated power where there is none."""
 
 import logging
-import os
 import time
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
-from lowtide.energy.sources import Reading
+from lowtide.energy.driver import close_driver
+from lowtide.energy.gpus import Gpu, VisibleGpus, none_visible, visible_gpus
+from lowtide.energy.sources import EnergySource, Reading
 from lowtide.errors import MeterError
 
 COUNTER = "nvml energy counter"
 POWER = "nvml power, integrated"
+SLICED = "whole GPU of a MIG slice"
+HIDE = "where the work does not use it, hide it with CUDA_VISIBLE_DEVICES"
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class _Gpu:
-    component: str
-    handle: Any
-    counter_mj: int | None  # the last readings; None where the GPU does not tell
-    power_w: float | None
-    energy_j: float = 0.0
+def open_gpus() -> list[EnergySource]:
+    """A source for each GPU that this process may use, so that one that fails fails alone.
 
-
-class NvmlSource:
-    """The GPUs that this process may use.
-
-    One that cannot be read fails `read`, not the start: the work goes on, its energy is unknown.
+    A GPU that cannot be read fails `read`, not the start: the work goes on, its energy is unknown.
+    None of them where there is no NVIDIA driver, no GPU for this process, or no pynvml.
     """
+    if none_visible():
+        return []
+    try:
+        import pynvml
+    except ImportError:
+        return []
+    try:
+        pynvml.nvmlInit()
+    except (
+        pynvml.NVMLError_LibraryNotFound,
+        pynvml.NVMLError_DriverNotLoaded,
+        pynvml.NVMLError_GpuNotFound,
+    ):
+        return []
+    except pynvml.NVMLError as error:  # there is a driver: its GPUs are unknown, not absent
+        return [UnknownGpus(error)]
+    try:
+        visible = visible_gpus(pynvml)
+        sources: list[EnergySource] = [GpuSource(pynvml, gpu) for gpu in visible.gpus]
+    except pynvml.NVMLError as error:
+        return [UnknownGpus(error)]
+    finally:
+        close_driver(pynvml)  # each source keeps it open for itself
+    _warn(visible)
+    return sources
 
-    def __init__(self, nvml: Any) -> None:
-        self._nvml = nvml
-        self._gpus: list[_Gpu] = []
-        self._failure: Exception | None = None
-        self._read_at = time.monotonic()
-        try:
-            self._gpus = [
-                _Gpu(f"gpu{index}", handle, self._counter_mj(handle), self._power_w(handle))
-                for index, handle in _visible(nvml)
-            ]
-        except nvml.NVMLError as error:
-            self._failure = error
 
-    @classmethod
-    def open(cls) -> Self | None:
-        """None where there is no NVIDIA driver, no GPU, or no pynvml."""
-        try:
-            import pynvml
-        except ImportError:
-            return None
-        try:
-            pynvml.nvmlInit()
-        except pynvml.NVMLError:
-            return None
-        source = cls(pynvml)
-        return source if source._gpus or source._failure else None
+class UnknownGpus:
+    """The GPUs of a driver that does not tell which there are."""
+
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
 
     def read(self) -> list[Reading]:
-        now = time.monotonic()
-        elapsed_s, self._read_at = now - self._read_at, now
-        if self._failure is not None:
-            raise MeterError(f"the GPU driver cannot be read: {self._failure}")
-        try:
-            return [self._advance(gpu, elapsed_s) for gpu in self._gpus]
-        except self._nvml.NVMLError as error:
-            raise MeterError(f"the GPU driver stopped answering: {error}") from None
+        raise MeterError(f"the GPU driver cannot be read ({self._failure}): {HIDE}")
 
     def close(self) -> None:
-        self._nvml.nvmlShutdown()
+        pass
 
-    def _advance(self, gpu: _Gpu, elapsed_s: float) -> Reading:
-        before_mj, before_w = gpu.counter_mj, gpu.power_w
-        gpu.counter_mj, gpu.power_w = self._counter_mj(gpu.handle), self._power_w(gpu.handle)
-        counted = before_mj is not None and gpu.counter_mj is not None
-        if counted and gpu.counter_mj >= before_mj:  # type: ignore[operator]
-            gpu.energy_j += (gpu.counter_mj - before_mj) / 1e3  # type: ignore[operator]
-        elif before_w is not None and gpu.power_w is not None:
-            # no counter, or it was reset: bridge with the trapezoid of the power readings
-            gpu.energy_j += (before_w + gpu.power_w) / 2 * elapsed_s
-        else:
+
+class GpuSource:
+    """One GPU. The driver counts who has it open, so sources may be closed in any order."""
+
+    def __init__(self, nvml: Any, gpu: Gpu) -> None:
+        nvml.nvmlInit()
+        self._nvml, self._gpu = nvml, gpu
+        self._counter_mj: int | None = None  # the last readings; None where it does not tell
+        self._power_w: float | None = None
+        self._failure: Exception | None = None
+        try:
+            self._look()
+        except nvml.NVMLError as error:
+            self._failure = error
+        self._read_at_s, self._energy_j = time.monotonic(), 0.0
+
+    def read(self) -> list[Reading]:
+        """Cumulative joules since the start.
+
+        Raises:
+            MeterError: the GPU does not answer, or tells nothing.
+        """
+        if self._failure is not None:
+            raise MeterError(f"{self._gpu.name} cannot be read ({self._failure}): {HIDE}")
+        self._energy_j, source = self._advanced()
+        source = f"{source}, {SLICED}" if self._gpu.sliced else source
+        return [Reading(self._gpu.name, self._energy_j, source, "measured")]
+
+    def close(self) -> None:
+        close_driver(self._nvml)
+
+    def _advanced(self) -> tuple[float, str]:
+        """Joules since the start, and what counted the last of them."""
+        name, before_mj, before_w = self._gpu.name, self._counter_mj, self._power_w
+        try:
+            self._look()
+        except self._nvml.NVMLError as error:
             raise MeterError(
-                f"{gpu.component} tells neither energy nor power: where the work does not use it, "
-                "hide it with CUDA_VISIBLE_DEVICES"
-            )
-        return Reading(gpu.component, gpu.energy_j, COUNTER if counted else POWER, "measured")
+                f"{name} stopped answering ({error}): see `nvidia-smi` and `dmesg`"
+            ) from None
+        now_s = time.monotonic()
+        elapsed_s, self._read_at_s = now_s - self._read_at_s, now_s
+        used_j, source = _counted_j(name, before_mj, self._counter_mj), COUNTER
+        if used_j is None:  # bridge with the trapezoid of the power readings
+            used_j, source = _integrated_j(before_w, self._power_w, elapsed_s), POWER
+        if used_j is None:
+            raise MeterError(f"{name} tells neither energy nor power: {HIDE}")
+        return self._energy_j + used_j, source
 
-    def _counter_mj(self, handle: Any) -> int | None:
+    def _look(self) -> None:
+        counter_mj = self._told(self._nvml.nvmlDeviceGetTotalEnergyConsumption)
+        power_mw = self._told(self._nvml.nvmlDeviceGetPowerUsage)
+        self._counter_mj, self._power_w = counter_mj, None if power_mw is None else power_mw / 1e3
+
+    def _told(self, question: Any) -> int | None:
         try:
-            return int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle))
-        except (self._nvml.NVMLError_NotSupported, self._nvml.NVMLError_NoPermission):
+            return int(question(self._gpu.handle))
+        except (
+            self._nvml.NVMLError_NotSupported,
+            self._nvml.NVMLError_NoPermission,
+            self._nvml.NVMLError_FunctionNotFound,  # a driver from before the counter
+        ):
             return None
 
-    def _power_w(self, handle: Any) -> float | None:
-        try:
-            return float(self._nvml.nvmlDeviceGetPowerUsage(handle)) / 1e3
-        except (self._nvml.NVMLError_NotSupported, self._nvml.NVMLError_NoPermission):
-            return None
 
-
-def _visible(nvml: Any) -> list[tuple[int, Any]]:
-    """The GPUs that CUDA_VISIBLE_DEVICES leaves to this process, by driver index.
-
-    CUDA may number GPUs by speed, the driver numbers them by bus; a MIG slice has no counter of its
-    own. Where it is not sure which GPUs are meant all are taken: too much rather than the wrong.
-    """
-    handles = [
-        (index, nvml.nvmlDeviceGetHandleByIndex(index))
-        for index in range(nvml.nvmlDeviceGetCount())
-    ]
-    wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if wanted is None:
-        return handles
-    names = {name.strip() for name in wanted.split(",")} - {""}
-    numbered = any(name.isdigit() for name in names)
-    sliced = any(name.startswith("MIG-") for name in names)
-    if sliced or (numbered and _numbered_by_speed(nvml, handles)):
+def _warn(visible: VisibleGpus) -> None:
+    if visible.doubt is not None:
         log.warning(
-            "CUDA_VISIBLE_DEVICES=%s does not tell the driver which GPUs are meant, all are "
-            "metered: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name whole GPUs by UUID", wanted,
+            "%s, all are metered: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name whole GPUs by UUID",
+            visible.doubt,
+        )
+    for gpu in visible.gpus:
+        if gpu.sliced:
+            log.warning(
+                "%s is split by MIG and counts its energy as a whole: other users' is included",
+                gpu.name,
+            )
+
+
+def _counted_j(name: str, before_mj: int | None, now_mj: int | None) -> float | None:
+    """None where there is no counter, or where it was reset meanwhile."""
+    if before_mj is None or now_mj is None:
+        return None
+    if now_mj < before_mj:
+        log.warning(
+            "the energy counter of %s went back from %d to %d mJ: the time between the two counts "
+            "by its power", name, before_mj, now_mj,
         )  # fmt: skip
-        return handles
-    return [(index, handle) for index, handle in handles if _named(nvml, index, handle, names)]
+        return None
+    return (now_mj - before_mj) / 1e3
 
 
-def _numbered_by_speed(nvml: Any, handles: list[tuple[int, Any]]) -> bool:
-    """GPUs of one model are numbered by bus either way."""
-    models = {nvml.nvmlDeviceGetName(handle) for _, handle in handles}
-    return len(models) > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID"
-
-
-def _named(nvml: Any, index: int, handle: Any, names: set[str]) -> bool:
-    """By number, or by UUID, which may be cut short."""
-    uuid = str(nvml.nvmlDeviceGetUUID(handle))
-    return str(index) in names or any(
-        uuid.startswith(name) for name in names if name.startswith("GPU-")
-    )
+def _integrated_j(before_w: float | None, now_w: float | None, elapsed_s: float) -> float | None:
+    if before_w is None or now_w is None:
+        return None
+    return (before_w + now_w) / 2 * elapsed_s

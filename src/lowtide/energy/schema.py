@@ -1,4 +1,5 @@
-"""The ledger's tables: intervals, which are only ever appended, and their sums by run.
+"""The ledger's tables: intervals, which are only ever appended, and their sums by run; and trials,
+which are only ever appended, too.
 
 The sums are kept by the database in the same transaction as the rows: a run's totals cost the same
 however long it was, and cannot differ from its rows.
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from lowtide.errors import ArtifactError
 
-VERSION = 2  # 1 had neither sums nor the age of an intensity
+VERSION = 3  # 1 had neither sums nor the age of an intensity, 2 had no trials
 
 # `span` names the last interval: its components are metered side by side, their time counts once.
 _TABLES = (
@@ -25,6 +26,14 @@ _TABLES = (
     CREATE TABLE IF NOT EXISTS spans (
         run_id PRIMARY KEY, duration_s, ended_at, span
     ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS trials (
+        id INTEGER PRIMARY KEY,
+        job NOT NULL, batch_size NOT NULL, power_limit_w, energy_j, duration_s NOT NULL,
+        emissions_g, converged NOT NULL, started_at NOT NULL,
+        UNIQUE (job, started_at)
+    )
     """,
 )
 _TRIGGERS = (
@@ -44,16 +53,19 @@ _TRIGGERS = (
             span = excluded.span;
     END
     """,
-    """
-    CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON intervals BEGIN
-        SELECT RAISE(ABORT, 'the ledger is only ever appended to');
-    END
-    """,
-    """
-    CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON intervals BEGIN
-        SELECT RAISE(ABORT, 'the ledger is only ever appended to');
-    END
-    """,
+    *(
+        f"""
+        CREATE TRIGGER IF NOT EXISTS {name} BEFORE {change} ON {table} BEGIN
+            SELECT RAISE(ABORT, 'the ledger is only ever appended to');
+        END
+        """
+        for name, change, table in (
+            ("no_update", "UPDATE", "intervals"),
+            ("no_delete", "DELETE", "intervals"),
+            ("no_update_of_trials", "UPDATE", "trials"),
+            ("no_delete_of_trials", "DELETE", "trials"),
+        )
+    ),
 )
 # A component's source and provenance are those of its first row.
 _ADD_UP_WHAT_IS_THERE = (

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lowtide.energy.sources import resolution_s
+
 
 class Part(Protocol):
     """One component's joules and grams over some time."""
@@ -50,6 +52,15 @@ class Totals:
         if not self.energy_kwh or self.emissions_g is None:
             return None
         return self.emissions_g / self.energy_kwh
+
+    @property
+    def unresolved(self) -> list[str]:
+        """Components metered for less time than one update of their source takes."""
+        return [
+            name
+            for name, part in self.components.items()
+            if self.duration_s < (resolution_s(part.source) or 0.0)
+        ]
 
     def add(self, part: Part) -> None:
         """A component's source and provenance are those it was first metered with."""

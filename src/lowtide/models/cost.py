@@ -1,22 +1,32 @@
 """How large a network is: multiply-adds and parameters."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 
 def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
     """Multiply-adds of convolutions and linear layers for one image of shape [C, H, W]."""
-    total = 0
+    return sum(layer_macs(model, input_shape).values())
 
-    def add(module: nn.Module, _: object, output: Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            per_output = module.weight[0].numel()
-            total += per_output * output[0].numel()
-        elif isinstance(module, nn.Linear):
-            total += module.in_features * output[0].numel()
 
-    hooks = [module.register_forward_hook(add) for module in model.modules()]
+def layer_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, int]:
+    """The same by layer, in the order in which they are first used."""
+    found: dict[str, int] = {}
+
+    def hook_of(name: str) -> Callable[..., None]:
+        def add(layer: nn.Module, _: object, output: Tensor) -> None:
+            per_output = layer.weight[0].numel()  # type: ignore[index]
+            found[name] = found.get(name, 0) + per_output * output[0].numel()
+
+        return add
+
+    hooks = [
+        module.register_forward_hook(hook_of(name))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
     training = model.training
     device = next(model.parameters()).device
     try:
@@ -26,7 +36,7 @@ def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
         model.train(training)
         for hook in hooks:
             hook.remove()
-    return total
+    return found
 
 
 def count_parameters(model: nn.Module) -> int:

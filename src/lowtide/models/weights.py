@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ def load_model(path: Path) -> tuple[Classifier, ModelSpec]:
     """
     tensors, spec = _read(path)
     model = build(spec)
-    _resize(model, tensors)
+    resize(model, tensors)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -52,7 +53,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], ModelSpec]:
     return tensors, ModelSpec(**metadata)
 
 
-def _resize(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+def resize(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Give layers the channel counts of the saved tensors, as structured pruning left them."""
     for name, module in model.named_modules():
         weight = tensors.get(f"{name}.weight")
@@ -70,4 +71,11 @@ def _resize(model: nn.Module, tensors: dict[str, Tensor]) -> None:
         for key, tensor in (*module.named_parameters(recurse=False), *module.named_buffers()):
             saved = tensors.get(f"{name}.{key}")
             if saved is not None and tensor is not None:
-                tensor.data = saved.clone()
+                tensor.data = _laid_out_as(tensor, saved)
+
+
+def _laid_out_as(tensor: Tensor, saved: Tensor) -> Tensor:
+    """A copy on its device and in its memory layout, on which a convolution's last bit depends."""
+    last = saved.ndim == 4 and not tensor.is_contiguous()
+    layout = torch.channels_last if last else torch.contiguous_format
+    return saved.to(tensor.device, copy=True, memory_format=layout)

@@ -50,6 +50,9 @@ class StageContext:
     def checkpoint(self) -> Path:
         return artifacts.CHECKPOINTS / f"{self.stage}.safetensors"
 
+    def say(self, text: str) -> None:
+        print(f"{self.stage}: {text}", file=sys.stderr, flush=True)
+
     def finish(self) -> None:
         """The last stage is through: the session closes, the pipeline run has ended."""
         self.done = True

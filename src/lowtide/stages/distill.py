@@ -17,6 +17,7 @@ from lowtide.stages.fitting import (
     run_fit,
     taught_by_teacher,
 )
+from lowtide.training.checkpoint import delete_checkpoints
 
 
 def _mark(params: Params) -> str:
@@ -40,4 +41,5 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
         params.prune.epochs / params.distill.epochs,
     )  # fmt: skip
     save_model(artifacts.STUDENT, student, spec)
+    delete_checkpoints(context.checkpoint)
     return figures

@@ -1,14 +1,17 @@
 """What train, distill and prune share: data, hooks and the report of a fit."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 import torch
 
 from lowtide import artifacts
+from lowtide.controller.decide import Knobs, Precision
 from lowtide.data.batches import Batches, Card, load_card, load_split
+from lowtide.energy.budget import BudgetWatch
+from lowtide.errors import UsageError
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.models.weights import load_model
@@ -16,13 +19,21 @@ from lowtide.params import DistillParams, FitParams, Params
 from lowtide.planning.chart import plan_figure
 from lowtide.planning.horizon import Decision
 from lowtide.stages.context import StageContext, fingerprint
+from lowtide.stages.controlling import (
+    log_decisions,
+    make_controller,
+    make_weights,
+    training_budget,
+)
 from lowtide.training.allocator import keep_freed_memory
 from lowtide.training.checkpoint import Progress, peek_checkpoint
-from lowtide.training.fit import Fit, fit
+from lowtide.training.fit import BudgetSpent, Fit, Steady, fit
+from lowtide.training.limits import BudgetGuard, Leaving
 from lowtide.training.losses import LossFunction, distillation_loss
 from lowtide.training.pacing import Pacer, Pause
-from lowtide.training.progress import Progression
-from lowtide.training.recipe import Precision, choose_precision, pick_device
+from lowtide.training.progress import ObjectiveCurves, Progression
+from lowtide.training.recipe import choose_precision, pick_device
+from lowtide.training.steering import Controller
 from lowtide.training.teacher import TeacherAnswers
 
 MakeLoss = Callable[[Precision], LossFunction]
@@ -41,10 +52,18 @@ def run_fit(
     make_loss: MakeLoss,
     mark: str,
     later_work: float,
+    *,
+    controlled: bool = False,
 ) -> dict[str, Any]:
     """Fit `model` in place, paced by the plan; returns what the report says of it.
 
+    The checkpoint stays until the caller has saved the model: `delete_checkpoints`.
+
     `later_work`: what the stages after this one still need, in units of this fit's work.
+    `controlled`: the controller section holds.
+
+    Raises:
+        UsageError: the training budget does not last for one epoch.
     """
     keep_freed_memory()
     torch.manual_seed(params.seed)
@@ -57,18 +76,41 @@ def run_fit(
     if progress is None:
         batch = next(iter(train.epoch(0)))
         precision, step_ms = choose_precision(recipe.precision, model, batch.images, batch.labels)
-        progress = Progress(context.run_id, mark, precision)
-    pacer = _pacer(params, context, later_work)
+        knobs = Knobs(min(recipe.batch_size, len(batch.labels)), precision, end=recipe.epochs)
+        progress = Progress(context.run_id, mark, knobs)
+    budget = training_budget(params, context)
+    steering = make_controller(params, context, budget) if controlled else Steady()
+    leaving = Leaving(context.clock)
+    pacer = _pacer(params, replace(context, clock=leaving.clock), later_work)
     work = Fit(
-        model, make_loss(progress.precision), train, val, recipe, progress.precision, progress,
-        context.checkpoint, device,
+        model, make_loss(progress.knobs.precision), train, val, recipe, progress,
+        context.checkpoint, device, steering,
     )  # fmt: skip
-    with Progression(context.stage, context.window, context.run, recipe.epochs) as progression:
-        history = fit(work, [pacer, progression])
+    guard = BudgetGuard(BudgetWatch(budget, context.say), context.window.totals)
+    with (
+        Progression(context.stage, context.window, context.run, recipe.epochs) as progression,
+        leaving.listening(),
+    ):
+        curves = ObjectiveCurves(make_weights(params), budget, context.window, context.run)
+        _fit(work, [leaving, pacer, progression, curves, guard])
     model.cpu()
-    context.checkpoint.unlink(missing_ok=True)
-    _log_curves(context, history)
-    return _report(model, history, pacer, progress, step_ms, resumed, str(device))
+    work.best.unlink(missing_ok=True)
+    _log_curves(context, work.progress.history)
+    report = _report(work, pacer, step_ms, resumed)
+    if isinstance(steering, Controller):
+        report |= log_decisions(steering, context)
+    return report
+
+
+def _fit(work: Fit, hooks: list[Any]) -> None:
+    try:
+        fit(work, hooks)
+    except BudgetSpent:
+        raise UsageError(
+            "the budget for training does not last for one epoch of it: raise "
+            "budgets.training_emissions_g_max and budgets.training_energy_kwh_max, or take fewer "
+            "images or a smaller model"
+        ) from None
 
 
 def taught_by_teacher(params: Params, recipe: DistillParams) -> MakeLoss:
@@ -130,30 +172,25 @@ def _log_curves(context: StageContext, history: list[dict[str, float]]) -> None:
     context.run.log_artifact(path)
 
 
-def _report(
-    model: Classifier,
-    history: list[dict[str, float]],
-    pacer: Pacer,
-    progress: Progress,
-    step_ms: dict[str, float],
-    resumed: bool,
-    device: str,
-) -> dict[str, Any]:
+def _report(work: Fit, pacer: Pacer, step_ms: dict[str, float], resumed: bool) -> dict[str, Any]:
     def text(instant: datetime) -> str:
         return instant.isoformat().replace("+00:00", "Z")
 
-    card = load_card(artifacts.DATA)
+    card, progress = load_card(artifacts.DATA), work.progress
+    last = progress.history[-1]["val_accuracy"]
     return {
-        "accuracy": history[-1]["val_accuracy"],
+        "accuracy": progress.best_accuracy if progress.over_budget else last,
         "accuracy_split": "val",
-        "epochs": len(history),
-        "precision": progress.precision,
+        "epochs": len(progress.history),
+        "over_budget": progress.over_budget,
+        "restores": progress.restores,
+        "precision": progress.knobs.precision,
         "step_ms": step_ms,
-        "device": device,
+        "device": str(work.device),
         "num_threads": torch.get_num_threads(),
         "resumed": resumed,
-        "num_parameters": count_parameters(model),
-        "num_macs": count_macs(model, card.shape),
+        "num_parameters": count_parameters(work.model),
+        "num_macs": count_macs(work.model, card.shape),
         "num_pauses": len(pacer.pauses),
         "pauses": [
             {**asdict(pause), "start": text(pause.start), "end": text(pause.end)}

@@ -9,6 +9,7 @@ from lowtide.models.weights import load_model, save_model
 from lowtide.params import Params
 from lowtide.stages.context import StageContext
 from lowtide.stages.fitting import fingerprint, resumable_run, run_fit, taught_by_teacher
+from lowtide.training.checkpoint import delete_checkpoints
 
 
 def _mark(params: Params) -> str:
@@ -31,4 +32,5 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     make_loss = taught_by_teacher(params, recipe)
     figures = run_fit(params, recipe, context, model, make_loss, _mark(params), 0)
     save_model(artifacts.PRUNED, model, spec)
+    delete_checkpoints(context.checkpoint)
     return {**figures, "pruning": asdict(result)}

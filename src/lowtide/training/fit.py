@@ -1,33 +1,107 @@
 """The training loop: one for the teacher, the student and the pruned student.
 
-What happens around a step (pauses, progress, live metrics) hangs on hooks, not on ifs in here.
+What happens around a step (pauses, progress, budgets) hangs on hooks; what an epoch is run with is
+the controller's decision (`training.steering`). Neither is an if in here.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from lowtide.controller.decide import Knobs, Precision
 from lowtide.data.batches import Batch, Batches
 from lowtide.errors import ModelError
 from lowtide.params import FitParams
-from lowtide.training.checkpoint import Progress, restore_checkpoint, save_checkpoint
+from lowtide.training.average import EVERY, WeightAverage
+from lowtide.training.checkpoint import (
+    Progress,
+    restore_checkpoint,
+    save_checkpoint,
+    usable_checkpoint,
+)
 from lowtide.training.losses import LossFunction
-from lowtide.training.recipe import Precision, autocast, learning_rate, make_optimizer
+from lowtide.training.recipe import autocast, make_optimizer
+from lowtide.training.schedule import learning_rate
+
+MAX_RESTORES = 3
+RATE_AFTER_RESTORE = 0.5
 
 
 class Hook(Protocol):
-    def before_step(self, step: int, num_steps: int) -> None:
-        """May wait, or raise `Deferred`; `step` counts over all epochs."""
+    """`step` of `num_steps` counts steps of the base batch over all epochs, in parts of one."""
 
-    def after_step(self, step: int, num_steps: int, loss: float) -> None: ...
+    def before_step(self, step: float, num_steps: float) -> None:
+        """May wait, or raise `Deferred`."""
+
+    def after_step(self, step: float, num_steps: float, loss: float) -> None:
+        """May raise `BudgetSpent`."""
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
+
+
+class Steering(Protocol):
+    """Decides what each epoch is run with, and holds the gates, if there are any.
+
+    lands: the fit may end before the recipe's last epoch.
+    """
+
+    @property
+    def lands(self) -> bool: ...
+
+    def resume(self, work: "Fit", extra: dict[str, Tensor]) -> None: ...
+
+    def next_epoch(self, work: "Fit") -> None:
+        """Set `work.progress.knobs`; channels may leave the model."""
+
+    def backward(self, work: "Fit", batch: Batch) -> float:
+        """Gradients of the whole objective; returns the loss of the labels."""
+
+    def after_update(self) -> None: ...
+
+    def settle(self) -> None:
+        """What is drawn at random for a step is at its middle, until the next step."""
+
+    def tensors(self) -> dict[str, Tensor]: ...
+
+    def finish(self, work: "Fit") -> None: ...
+
+
+class Steady:
+    """Nothing is decided: every epoch is run with what the recipe says."""
+
+    lands = False
+
+    def resume(self, work: "Fit", extra: dict[str, Tensor]) -> None: ...
+
+    def next_epoch(self, work: "Fit") -> None: ...
+
+    def backward(self, work: "Fit", batch: Batch) -> float:
+        return backward(work, batch)
+
+    def after_update(self) -> None: ...
+
+    def settle(self) -> None: ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+    def finish(self, work: "Fit") -> None: ...
+
+
+class BudgetSpent(Exception):  # noqa: N818 -- no error: training ends with the best it has
+    """A budget is used up."""
+
+
+class NotFiniteError(ModelError):
+    pass
 
 
 @dataclass
@@ -39,92 +113,219 @@ class Fit:
     train: Batches
     val: Batches
     recipe: FitParams
-    precision: Precision
     progress: Progress
     checkpoint: Path
     device: torch.device
+    steering: "Steering"
+    average: WeightAverage = field(default_factory=WeightAverage)
+    optimizer: torch.optim.SGD = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.optimizer = make_optimizer(self.model, self.recipe)
+
+    @property
+    def knobs(self) -> Knobs:
+        return self.progress.knobs
+
+    @property
+    def epochs_per_step(self) -> float:
+        """Epochs of the base batch that a step of the present batch is worth."""
+        return self.knobs.gain / len(self.train)
+
+    @property
+    def best(self) -> Path:
+        """Weights of the epoch with the highest validation accuracy, while the fit lasts."""
+        return self.checkpoint.with_name(f"{self.checkpoint.stem}-best{self.checkpoint.suffix}")
+
+    @property
+    def averages(self) -> bool:
+        """Whether validation is of averaged weights: at full rate, where it may be left early."""
+        return self.steering.lands and not self.knobs.landed
+
+    def save(self, path: Path | None = None) -> None:
+        extra = {f"average.{name}": value for name, value in self.average.tensors().items()}
+        extra |= {f"steering.{name}": value for name, value in self.steering.tensors().items()}
+        save_checkpoint(path or self.checkpoint, self.progress, self.model, self.optimizer, extra)
 
 
 def fit(work: Fit, hooks: Sequence[Hook]) -> list[dict[str, float]]:
-    """Train to the last epoch and return one row of metrics per epoch.
+    """Train to the end that the knobs say and return one row of metrics per epoch.
 
     A checkpoint is written at the start, after each epoch, and before any exception leaves a
-    step's start, so that a deferral in the middle of an epoch loses nothing.
+    step's start, so that a deferral in the middle of an epoch loses nothing. When a budget is
+    spent, the weights are those of the best epoch. A loss that is not finite is answered with the
+    last checkpoint and half the learning rate, `MAX_RESTORES` times.
 
     Raises:
-        ModelError: the loss is no longer finite.
+        ModelError: the loss is again not finite.
+        BudgetSpent: no epoch was through when a budget was used up.
     """
-    optimizer = make_optimizer(work.model, work.recipe)
-    if work.progress.epoch or work.progress.step:
-        restore_checkpoint(work.checkpoint, work.model, optimizer)
-    else:  # so that a kill in the first epoch, too, is followed by the same run
-        save_checkpoint(work.checkpoint, work.progress, work.model, optimizer)
-    while work.progress.epoch < work.recipe.epochs:
-        train_loss = _run_epoch(work, optimizer, hooks)
-        accuracy = evaluate_accuracy(work.model, work.val, work.device, work.precision)
-        row = {"train_loss": train_loss, "val_accuracy": accuracy}
-        work.progress.history.append(row)
-        work.progress.epoch, work.progress.step = work.progress.epoch + 1, 0
-        save_checkpoint(work.checkpoint, work.progress, work.model, optimizer)
-        for hook in hooks:
-            hook.after_epoch(work.progress.epoch, row)
+    found = usable_checkpoint(work.checkpoint, work.progress.fingerprint)
+    if found is None:
+        work.save()  # a kill in the first epoch, too, is followed by the same run
+    else:
+        _load(work, *found)
+    while _decided(work):
+        try:
+            _run_epoch(work, hooks)
+        except NotFiniteError as error:
+            _calm_down(work, error)
+        except BudgetSpent:
+            if not work.progress.history:
+                raise
+            _load_best(work)
+            break
+    else:
+        if work.knobs.cut and work.progress.best_accuracy > _last_accuracy(work):
+            _load_best(work)
+    work.steering.finish(work)
     return work.progress.history
 
 
-def _run_epoch(work: Fit, optimizer: torch.optim.SGD, hooks: Sequence[Hook]) -> float:
+def _last_accuracy(work: Fit) -> float:
+    return work.progress.history[-1]["val_accuracy"] if work.progress.history else -1.0
+
+
+def _decided(work: Fit) -> bool:
+    """Whether there is more to do, with the knobs for it set."""
+    if work.progress.decided == work.progress.epoch:  # not so where it was left after that
+        work.steering.next_epoch(work)
+        work.progress.decided += 1
+        work.save()
+    return work.progress.step > 0 or work.progress.position < work.knobs.end - 1e-6
+
+
+def _run_epoch(work: Fit, hooks: Sequence[Hook]) -> None:
+    progress = work.progress
+    train_loss = _pass_over_data(work, hooks)
+    work.steering.settle()
+    with work.average.in_place(work.model):
+        loss, accuracy = evaluate(work.model, work.val, work.device, work.knobs.precision)
+        _require_finite(work, loss)  # the last update may have broken what the loss before was of
+        row = {"train_loss": train_loss, "val_loss": loss, "val_accuracy": accuracy}
+        progress.history.append(row)
+        progress.position += progress.step * work.epochs_per_step
+        progress.epoch, progress.step = progress.epoch + 1, 0
+        if accuracy > progress.best_accuracy:
+            progress.best_accuracy = accuracy
+            work.save(work.best)
+    work.average.clear()
+    work.save()
+    for hook in hooks:
+        hook.after_epoch(progress.epoch, row)
+
+
+def _pass_over_data(work: Fit, hooks: Sequence[Hook]) -> float:
     """Mean loss of the epoch's remaining batches."""
-    progress, per_epoch = work.progress, len(work.train)
-    num_steps = per_epoch * work.recipe.epochs
+    progress, base = work.progress, len(work.train)
+    batches = work.train.resized(work.knobs.batch_size)
+    left = math.ceil((work.knobs.end - progress.position) / work.epochs_per_step - 1e-6)
+    num_steps = work.knobs.end * base
     work.model.train()
     losses: list[float] = []
-    for batch in islice(work.train.epoch(progress.epoch), progress.step, None):
-        step = progress.epoch * per_epoch + progress.step
-        with _saved_on_interruption(work, optimizer):
+    for batch in islice(batches.epoch(progress.epoch), progress.step, min(left, len(batches))):
+        epoch = progress.position + (progress.step + 0.5) * work.epochs_per_step
+        step = (progress.position + progress.step * work.epochs_per_step) * base
+        with _saved_on_interruption(work):
             for hook in hooks:
                 hook.before_step(step, num_steps)
-        rate = learning_rate(step, num_steps, work.recipe.learning_rate)
-        losses.append(_take_step(work, optimizer, batch, rate))
+        losses.append(_take_step(work, batch, learning_rate(epoch, work.recipe, work.knobs)))
         progress.step += 1
+        if work.averages and 2 * progress.step > len(batches) and progress.step % EVERY == 0:
+            work.average.add(work.model)
         for hook in hooks:
             hook.after_step(step, num_steps, losses[-1])
     return sum(losses) / max(len(losses), 1)
 
 
-def _take_step(work: Fit, optimizer: torch.optim.SGD, batch: Batch, rate: float) -> float:
-    for group in optimizer.param_groups:
+def _take_step(work: Fit, batch: Batch, rate: float) -> float:
+    for group in work.optimizer.param_groups:
         group["lr"] = rate
-    with autocast(work.device, work.precision):
-        logits = work.model(batch.images)
-    loss = work.loss(batch, logits.float())
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    value = loss.item()
-    if value != value or value in (float("inf"), float("-inf")):
-        raise ModelError(
-            f"the loss became {value} in epoch {work.progress.epoch + 1}: "
-            "lower the learning_rate of this stage in params.yaml"
-        )
+    work.optimizer.zero_grad(set_to_none=True)
+    _reseed(work)
+    value = work.steering.backward(work, batch)
+    _require_finite(work, value)
+    work.optimizer.step()
+    work.steering.after_update()
     return value
 
 
+def _reseed(work: Fit) -> None:
+    """What a model draws in a step (dropout) follows from seed, epoch and step."""
+    where = (work.train.seed, work.progress.epoch, work.progress.step)
+    torch.manual_seed(int(np.random.SeedSequence(where).generate_state(1)[0]))
+
+
+def _require_finite(work: Fit, loss: float) -> None:
+    if not math.isfinite(loss):
+        raise NotFiniteError(
+            f"the loss became {loss} in epoch {work.progress.epoch + 1}: "
+            "lower the learning_rate of this stage in params.yaml"
+        )
+
+
+def backward(work: Fit, batch: Batch, extra: Tensor | None = None) -> float:
+    """Gradients of the loss of one batch, and of `extra`; returns the loss."""
+    with autocast(work.device, work.knobs.precision):
+        logits = work.model(batch.images)
+    loss = work.loss(batch, logits.float())
+    (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]
+    return loss.item()
+
+
+def _load(work: Fit, path: Path, progress: Progress) -> None:
+    work.progress = progress
+    extra = restore_checkpoint(path, work.model, work.optimizer)
+    work.average.load(_named(extra, "average."), work.device)
+    work.steering.resume(work, _named(extra, "steering."))
+
+
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _load_best(work: Fit) -> None:
+    """Weights and gates of the best epoch; what has been done since stays in the history."""
+    now, found = work.progress, usable_checkpoint(work.best, work.progress.fingerprint)
+    now.over_budget = True
+    if found is not None:
+        path, best = found
+        _load(work, path, replace(now, steering=best.steering))
+
+
+def _calm_down(work: Fit, error: NotFiniteError) -> None:
+    """Back to the last good checkpoint, slower."""
+    restores = work.progress.restores + 1
+    found = usable_checkpoint(work.checkpoint, work.progress.fingerprint)
+    if restores > MAX_RESTORES or found is None:
+        raise error
+    _load(work, *found)
+    work.progress.restores = restores
+    knobs = replace(work.knobs, rate_factor=work.knobs.rate_factor * RATE_AFTER_RESTORE)
+    work.progress.knobs = knobs
+    work.save()
+
+
 @contextmanager
-def _saved_on_interruption(work: Fit, optimizer: torch.optim.SGD) -> Iterator[None]:
+def _saved_on_interruption(work: Fit) -> Iterator[None]:
     """Write a checkpoint when the body raises, and let the exception go on."""
     try:
         yield
     except BaseException:
-        save_checkpoint(work.checkpoint, work.progress, work.model, optimizer)
+        work.save()
         raise
 
 
-def evaluate_accuracy(
+def evaluate(
     model: nn.Module, batches: Batches, device: torch.device, precision: Precision
-) -> float:
+) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy on a split."""
     model.eval()
-    correct = total = 0
+    total_loss = correct = total = 0.0
     with torch.no_grad(), autocast(device, precision):
         for batch in batches.epoch(0):
-            correct += int((model(batch.images).argmax(1) == batch.labels).sum())
+            logits = model(batch.images).float()
+            total_loss += float(nn.functional.cross_entropy(logits, batch.labels, reduction="sum"))
+            correct += int((logits.argmax(1) == batch.labels).sum())
             total += len(batch.labels)
-    return correct / total
+    return total_loss / total, correct / total

@@ -56,22 +56,23 @@ class Pacer:
     on_pause: Callable[[Pause, Decision], None]
     pauses: list[Pause] = field(default_factory=list)
     _measured: int = 0
-    _step_started: datetime | None = None
+    _step_started: tuple[datetime, float] | None = None  # when, and which
     _step_hours: float = 0.0
     _look_at: datetime | None = None
     _horizon: Horizon | None = None
     _said: str | None = None
 
-    def before_step(self, step: int, num_steps: int) -> None:
+    def before_step(self, step: float, num_steps: float) -> None:
         now = self.clock.now()
         if self._step_started is not None:
-            self._measure((now - self._step_started) / timedelta(hours=1))
+            started, last = self._step_started
+            self._measure((now - started) / timedelta(hours=1) / max(step - last, 1e-9))
         due = self._look_at is None or now >= self._look_at
         if due and 0.0 in self.schedule.levels and self._is_measured():
             self._follow_plan(now, step, num_steps)
-        self._step_started = self.clock.now()
+        self._step_started = (self.clock.now(), step)
 
-    def after_step(self, step: int, num_steps: int, loss: float) -> None:
+    def after_step(self, step: float, num_steps: float, loss: float) -> None:
         pass
 
     def _measure(self, hours: float) -> None:
@@ -87,7 +88,7 @@ class Pacer:
         step_s = self.clock.real_seconds(timedelta(hours=1)) * self._step_hours
         return self._measured >= MEASURED_STEPS or (self._measured > 0 and step_s >= LONG_STEP_S)
 
-    def _follow_plan(self, now: datetime, step: int, num_steps: int) -> None:
+    def _follow_plan(self, now: datetime, step: float, num_steps: float) -> None:
         work_hours = (num_steps - step) * self._step_hours
         if self._horizon is None:  # the work of later stages is kept free before the deadline
             later = timedelta(hours=num_steps * self._step_hours * self.later_work)

@@ -6,9 +6,11 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from lowtide.controller.decide import Weights
+from lowtide.energy.budget import Budget
 from lowtide.energy.totals import Totals
 
 EVERY_S = 1.0
@@ -38,7 +40,7 @@ class Progression:
     def __init__(self, stage: str, meter: Meter, run: Metrics, epochs: int) -> None:
         self._stage, self._meter, self._run, self._epochs = stage, meter, run, epochs
         self._bar = Bar(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
             TimeRemainingColumn(), TextColumn("{task.fields[energy]}"),
             console=Console(file=sys.stderr), disable=not sys.stderr.isatty(),
         )  # fmt: skip
@@ -57,10 +59,10 @@ class Progression:
     ) -> None:
         self._bar.stop()
 
-    def before_step(self, step: int, num_steps: int) -> None:
+    def before_step(self, step: float, num_steps: float) -> None:
         pass
 
-    def after_step(self, step: int, num_steps: int, loss: float) -> None:
+    def after_step(self, step: float, num_steps: float, loss: float) -> None:
         now = time.monotonic()
         if now - self._logged_s < EVERY_S:
             return
@@ -69,7 +71,7 @@ class Progression:
         self._bar.update(
             self._task, completed=step + 1, total=num_steps, energy=energy_text(totals)
         )
-        self._run.log_metrics({"loss": loss, **_energy_metrics(totals)}, step)
+        self._run.log_metrics({"loss": loss, **_energy_metrics(totals)}, int(step))
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         self._meter.sample()
@@ -80,6 +82,31 @@ class Progression:
             f"val accuracy {metrics['val_accuracy']:.4f}  {energy_text(totals)}",
             soft_wrap=True,
         )
+
+
+class ObjectiveCurves:
+    """A training hook: the three terms of L = alpha L_accuracy + beta E + gamma C, each epoch.
+
+    L_accuracy is the validation loss; energy and emissions, of this and earlier stages, are in
+    units of their budgets.
+    """
+
+    def __init__(self, weights: Weights, budget: Budget, meter: Meter, run: Metrics) -> None:
+        self._weights, self._budget, self._meter, self._run = weights, budget, meter, run
+
+    def before_step(self, step: float, num_steps: float) -> None: ...
+
+    def after_step(self, step: float, num_steps: float, loss: float) -> None: ...
+
+    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        totals, weights = self._meter.totals(), self._weights
+        terms = {"objective_accuracy": weights.alpha * metrics["val_loss"]}
+        if totals.energy_kwh is not None:
+            used_kwh = self._budget.spent_kwh + totals.energy_kwh
+            terms["objective_energy"] = weights.cost(used_kwh, 0.0)
+        if totals.emissions_g is not None:
+            terms["objective_carbon"] = weights.cost(0.0, self._budget.spent_g + totals.emissions_g)
+        self._run.log_metrics(terms, epoch)
 
 
 def _energy_metrics(totals: Totals) -> dict[str, float]:

@@ -1,7 +1,4 @@
-"""How weights are fitted: SGD with Nesterov momentum and one triangular learning-rate cycle.
-
-Leslie Smith, "Super-Convergence" (2018); batch norms and biases are not decayed.
-"""
+"""How weights are fitted: SGD with Nesterov momentum; batch norms and biases are not decayed."""
 
 import time
 from copy import deepcopy
@@ -11,16 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lowtide.controller.decide import Precision
 from lowtide.params import FitParams
-
-Precision = Literal["fp32", "bf16"]
-WARMUP = 0.2  # share of the steps over which the learning rate rises
-
-
-def learning_rate(step: int, num_steps: int, peak: float) -> float:
-    """Rises linearly to `peak` over the first fifth of the steps, then falls linearly to 0."""
-    progress = (step + 0.5) / num_steps
-    return peak * min(progress / WARMUP, (1 - progress) / (1 - WARMUP))
 
 
 def make_optimizer(model: nn.Module, recipe: FitParams) -> torch.optim.SGD:
@@ -51,17 +40,21 @@ def choose_precision(
 ) -> tuple[Precision, dict[str, float]]:
     """The precision whose training step is measured faster here, and milliseconds per step.
 
-    Timed on a copy of the model with one real batch: a warm-up and the best of three steps each.
+    Timed with one real batch.
     """
     if wanted != "auto":
         return wanted, {}
-    step_ms: dict[str, float] = {}
     candidates: tuple[Precision, Precision] = ("fp32", "bf16")
-    for precision in candidates:
-        trial = deepcopy(model).train()
-        times_s = [_step_seconds(trial, images, labels, precision) for _ in range(4)]
-        step_ms[precision] = min(times_s[1:]) * 1e3
+    step_ms: dict[str, float] = {
+        name: step_seconds(model, images, labels, name) * 1e3 for name in candidates
+    }
     return min(candidates, key=lambda name: step_ms[name]), step_ms
+
+
+def step_seconds(model: nn.Module, images: Tensor, labels: Tensor, precision: Precision) -> float:
+    """Of one training step, on a copy of the model: the best of three after a warm-up."""
+    trial = deepcopy(model).train()
+    return min([_step_seconds(trial, images, labels, precision) for _ in range(4)][1:])
 
 
 def _step_seconds(model: nn.Module, images: Tensor, labels: Tensor, precision: Precision) -> float:

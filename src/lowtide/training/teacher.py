@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from lowtide.artifacts import atomic
+from lowtide.controller.decide import Precision
 from lowtide.data.batches import Batch
 from lowtide.errors import ArtifactError
-from lowtide.training.recipe import Precision, autocast
+from lowtide.training.recipe import autocast
 
 LARGEST_BYTES = 2**30  # a larger table of answers is not kept: the teacher is asked each time
 

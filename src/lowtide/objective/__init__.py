@@ -1,0 +1,1 @@
+"""What training minimises beyond the loss: energy and carbon, with gradients where they exist."""

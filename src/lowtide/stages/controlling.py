@@ -1,0 +1,107 @@
+"""What the controller of a stage works with: budgets, weights, levers, and what is read live."""
+
+from datetime import timedelta
+from typing import Any
+
+from lowtide import artifacts
+from lowtide.carbon.signal import IntensitySource
+from lowtide.clock import Clock
+from lowtide.controller.decide import Levers, Weights
+from lowtide.data.batches import load_card
+from lowtide.energy.budget import Budget
+from lowtide.errors import CarbonError
+from lowtide.params import Params
+from lowtide.stages.context import StageContext
+from lowtide.training.record import Reading, Record
+from lowtide.training.steering import Controller
+
+USUAL = timedelta(days=7)  # the mean intensity of so long is 1 in the pressure on the gates
+
+
+def training_budget(params: Params, context: StageContext) -> Budget:
+    """Of all stages that train: what earlier ones of this pipeline run have used is gone."""
+    spent = {"energy_kwh": 0.0, "emissions_g": 0.0}
+    for stage in artifacts.STAGES[: artifacts.STAGES.index(context.stage)]:
+        path = artifacts.report_path(stage)
+        report = artifacts.read_json(path) if path.exists() else {}
+        if report.get("pipeline_id") == context.session.pipeline_id:
+            for key in spent:
+                spent[key] += report[key] or 0.0
+    budgets = params.budgets
+    return Budget(
+        budgets.training_emissions_g_max, budgets.training_energy_kwh_max,
+        spent["emissions_g"], spent["energy_kwh"],
+    )  # fmt: skip
+
+
+def make_controller(params: Params, context: StageContext, budget: Budget) -> Controller:
+    settings = params.controller
+    usual = _usual_intensity(context.source, context.clock)
+
+    def read() -> Reading:
+        context.window.sample()
+        totals = context.window.totals()
+        now = _intensity(context.source, context.clock)
+        relative = now / usual if now is not None and usual else 1.0
+        return Reading(totals.energy_kwh, totals.emissions_g, relative)
+
+    def power_w() -> float:
+        """So far; where it is unknown 1 W: then figures are in seconds, which compare as well."""
+        totals = context.window.totals()
+        known = totals.energy_kwh and totals.duration_s
+        return totals.energy_kwh * 3.6e6 / totals.duration_s if known else 1.0  # type: ignore[operator]
+
+    return Controller(
+        make_weights(params),
+        Levers(
+            settings.batch_sizes,
+            settings.land,
+            settings.epochs_min,
+            settings.gates,
+            settings.accuracy_target,
+        ),
+        params.seed,
+        load_card(artifacts.DATA).shape,
+        settings.round_to,
+        settings.energy_share_min,
+        read,
+        power_w,
+        (budget.spent_kwh, budget.spent_g),
+        context.say,
+        None if settings.decisions is None else Record.read(settings.decisions),
+    )
+
+
+def make_weights(params: Params) -> Weights:
+    weights, budgets = params.objective, params.budgets
+    return Weights(
+        weights.alpha, weights.beta, weights.gamma, budgets.training_energy_kwh_max,
+        budgets.training_emissions_g_max,
+    )  # fmt: skip
+
+
+def log_decisions(controller: Controller, context: StageContext) -> dict[str, Any]:
+    """What was decided, as a file that another run can repeat; returns what the report says."""
+    path = artifacts.REPORTS / f"{context.stage}_decisions.json"
+    artifacts.write_json(path, controller.record().as_json())
+    context.run.log_artifact(path)
+    reasons = [reason for one in controller.state.decisions for reason in one["reasons"]]
+    return {"decisions": reasons}
+
+
+def _usual_intensity(source: IntensitySource, clock: Clock) -> float | None:
+    now = clock.now()
+    try:
+        values = source.history(now - USUAL, now)
+    except CarbonError:
+        values = []
+    if not values:
+        return _intensity(source, clock)
+    return sum(value.intensity_g_per_kwh for value in values) / len(values)
+
+
+def _intensity(source: IntensitySource, clock: Clock) -> float | None:
+    try:
+        return source.current(clock.now()).intensity_g_per_kwh
+    except CarbonError:
+        return None

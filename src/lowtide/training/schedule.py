@@ -1,0 +1,28 @@
+"""The learning rate over epochs: one triangular cycle, which may be cut short.
+
+Leslie Smith, "Super-Convergence" (2018): up over the first fifth, then down to 0. A landing leaves
+the cycle where it is and goes down to 0 on a shorter way.
+"""
+
+from lowtide.controller.decide import Knobs
+from lowtide.params import FitParams
+
+WARMUP = 0.2  # share of the epochs over which the rate rises
+
+
+def learning_rate(epoch: float, recipe: FitParams, knobs: Knobs) -> float:
+    """At an epoch in whole and part, scaled to the batch by its gain (AdaScale)."""
+    peak = recipe.learning_rate * knobs.gain * knobs.rate_factor
+    start = knobs.landing_from
+    if start is None or epoch <= start:
+        return peak * _share(epoch, recipe)
+    left = (knobs.end - epoch) / max(knobs.end - start, 1e-9)
+    return peak * _share(start, recipe) * max(left, 0.0)
+
+
+def _share(epoch: float, recipe: FitParams) -> float:
+    """Of the peak, as long as nothing lands."""
+    if recipe.schedule == "constant":
+        return 1.0
+    progress = epoch / recipe.epochs
+    return max(min(progress / WARMUP, (1 - progress) / (1 - WARMUP)), 0.0)

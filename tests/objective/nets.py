@@ -1,0 +1,123 @@
+"""Small networks of the kinds that people bring, each for images of shape [3, 8, 8]."""
+
+import torch
+from torch import Tensor, nn
+
+from lowtide.models.factory import ModelSpec, build
+
+SHAPE = (3, 8, 8)
+COST = {"conv3x3": 1e-9, "conv1x1": 3e-9, "grouped conv3x3": 5e-9, "linear": 2e-9}
+
+
+class Depthwise(nn.Module):
+    """A depthwise and a pointwise convolution, as in MobileNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16))
+        self.depth = nn.Sequential(
+            nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False), nn.BatchNorm2d(16)
+        )
+        self.point = nn.Sequential(nn.Conv2d(16, 24, 1, bias=False), nn.BatchNorm2d(24))
+        self.head = nn.Linear(24, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.point(self.depth(self.stem(images).relu()).relu()).relu()
+        return self.head(features.mean((2, 3)))  # type: ignore[no-any-return]
+
+
+class Added(nn.Module):
+    """A convolution with a norm, to which one is added: with a norm, too, or without."""
+
+    def __init__(self, norm: bool) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16))
+        self.body = nn.Conv2d(16, 16, 3, padding=1)
+        self.norm = nn.BatchNorm2d(16) if norm else nn.Identity()
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stem(images).relu()
+        features = (features + self.norm(self.body(features))).relu()
+        return self.head(features.mean((2, 3)))  # type: ignore[no-any-return]
+
+
+class HeadFirst(nn.Module):
+    """Its last layer is the first that it defines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.stem = nn.Linear(16, 4), nn.Conv2d(3, 16, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.stem(images).relu().mean((2, 3)))  # type: ignore[no-any-return]
+
+
+class Tokens(nn.Module):
+    """Linear layers on every pixel: channels come last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(3, 16), nn.Linear(16, 24), nn.Linear(24, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = images.flatten(2).transpose(1, 2)
+        return self.head(self.second(self.first(tokens).relu()).relu().mean(1))  # type: ignore[no-any-return]
+
+
+def residual() -> nn.Module:
+    return build(ModelSpec("tidenet-xs", 3, (8, 8), 4, (0.0,) * 3, (1.0,) * 3))
+
+
+def hidden_linear() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(144, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Linear(24, 4),
+    )  # fmt: skip
+
+
+def plain() -> nn.Module:
+    """No norm anywhere."""
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 24, 3), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 4),
+    )  # fmt: skip
+
+
+def one_block(*middle: nn.Module) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3), *middle, nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4),
+    )  # fmt: skip
+
+
+def logistic_regression() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
+
+
+NETS = {
+    "residual": residual,
+    "depthwise": Depthwise,
+    "hidden linear": hidden_linear,
+    "plain": plain,
+    "added": lambda: Added(norm=True),
+    "head first": HeadFirst,
+    "tokens": Tokens,
+}
+
+
+def made(name: str) -> nn.Module:
+    """Trained-looking: the norms' weights and statistics are not what they start with."""
+    torch.manual_seed(0)
+    model = NETS[name]()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -1, 1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.uniform_(module.bias, -1, 1)
+    return model.eval()
+
+
+def images(count: int = 5) -> Tensor:
+    return torch.randn((count, *SHAPE), generator=torch.Generator().manual_seed(1))
