@@ -254,6 +254,35 @@ def test_a_grid_that_does_not_answer_holds_nobody_up(rig) -> None:  # type: igno
     assert sum(parked) == pytest.approx(KWH)
 
 
+class WokenAsItCloses(threading.Event):
+    """Its first wait ends by the clock at the very instant at which it is set."""
+
+    first = True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self.first:
+            return super().wait(timeout)
+        self.first = False
+        super().wait(30)
+        return False
+
+
+def test_a_close_at_the_instant_of_a_sample_is_heard(  # type: ignore[no-untyped-def]
+    rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter, _, _, _ = rig
+    monkeypatch.setattr("lowtide.energy.meter.threading.Event", WokenAsItCloses)
+
+    def open_and_close() -> None:
+        with meter.window("run", "train"):
+            pass
+
+    thread = threading.Thread(target=open_and_close, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
 def test_intervals_grow_from_the_first_to_the_usual_length(rig) -> None:  # type: ignore[no-untyped-def]
     """Each as long as the window before it: a short window has several, a long one a few more."""
     meter, _, _, _ = rig

@@ -97,8 +97,11 @@ class Window:
     def _keep_sampling(self) -> None:
         """Where nobody else has sampled meanwhile: who samples often keeps intervals of its own."""
         wait_s = self._length_s()
-        while not (self._due.wait(wait_s) and self._closed):
-            self._due.clear()
+        while True:
+            self._due.wait(wait_s)
+            self._due.clear()  # before the look at `_closed`, which is set before `_due`
+            if self._closed:
+                return
             wait_s = self._since_s + self._length_s() - time.monotonic()
             if wait_s > 0 and not self._unbooked:
                 continue
