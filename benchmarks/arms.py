@@ -30,7 +30,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Task:
-    """What all arms train on. `rate`: the constant one; `peak`: of the cycle; both were tuned."""
+    """What all arms train on. Neither the constant `rate` nor the cycle's `peak` is tuned here."""
 
     name: str
     folder: Path
