@@ -1,4 +1,7 @@
-"""Fifty training runs killed with SIGKILL at random moments: all end like one that was not."""
+"""Training runs killed with SIGKILL at random moments: all end like one that was not.
+
+A run takes about half a minute; LOWTIDE_KILLED_RUNS=50 asks for more than the usual ten.
+"""
 
 import multiprocessing
 import os
@@ -15,8 +18,8 @@ from safetensors.torch import load_file
 from lowtide.energy.ledger import Interval, Ledger
 from tests.conftest import LENIENT, QUICK, ROOT, edit_params
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
-NUM_RUNS = 50
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
+NUM_RUNS = int(os.environ.get("LOWTIDE_KILLED_RUNS", "10"))
 SLACK_S = 2.0  # an interval of a second, and a busy machine's delay in writing it
 PARAMS = {
     **QUICK,
