@@ -186,8 +186,7 @@ def _steering(
         return Reading(totals.energy_kwh, totals.emissions_g, 1.0)
 
     def power_w() -> float:
-        totals = window.totals()
-        return totals.energy_kwh * 3.6e6 / totals.duration_s if totals.energy_kwh else 1.0
+        return window.totals().mean_power_w or 1.0
 
     grams = budget_kwh * 1000.0
     sizes = task.batch_sizes if arm.batch else ()

@@ -47,6 +47,13 @@ class Totals:
         return kinds.pop()
 
     @property
+    def mean_power_w(self) -> float | None:
+        """None where it is unknown, or nothing was used yet."""
+        if not self.energy_kwh or not self.duration_s:
+            return None
+        return self.energy_kwh * 3.6e6 / self.duration_s
+
+    @property
     def mean_intensity_g_per_kwh(self) -> float | None:
         """Grams per kWh of IT energy, PUE included: weighted by when energy was used."""
         if not self.energy_kwh or self.emissions_g is None:

@@ -172,14 +172,15 @@ def _oldest_s(intervals: Sequence[Interval]) -> float | None:
 
 def _work_before(context: StageContext) -> timedelta:
     """The clock's time that earlier stages of this pipeline run have worked."""
-    done = timedelta()
-    for stage in artifacts.STAGES[: artifacts.STAGES.index(context.stage)]:
-        path = artifacts.report_path(stage)
-        if path.exists():
-            report = artifacts.read_json(path)
-            if report["pipeline_id"] == context.session.pipeline_id:
-                done += timedelta(seconds=report["active_clock_s"])
-    return done
+    return timedelta(seconds=sum(report["active_clock_s"] for report in reports_before(context)))
+
+
+def reports_before(context: StageContext) -> list[dict[str, Any]]:
+    """Of the stages before this one that this pipeline run has made itself."""
+    stages = artifacts.STAGES[: artifacts.STAGES.index(context.stage)]
+    paths = [path for stage in stages if (path := artifacts.report_path(stage)).exists()]
+    reports = [artifacts.read_json(path) for path in paths]
+    return [one for one in reports if one["pipeline_id"] == context.session.pipeline_id]
 
 
 def _versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ from lowtide.data.batches import load_card
 from lowtide.energy.budget import Budget
 from lowtide.errors import CarbonError
 from lowtide.params import Params
-from lowtide.stages.context import StageContext
+from lowtide.stages.context import StageContext, reports_before
 from lowtide.training.record import Reading, Record
 from lowtide.training.steering import Controller
 
@@ -20,18 +20,13 @@ USUAL = timedelta(days=7)  # the mean intensity of so long is 1 in the pressure 
 
 def training_budget(params: Params, context: StageContext) -> Budget:
     """Of all stages that train: what earlier ones of this pipeline run have used is gone."""
-    spent = {"energy_kwh": 0.0, "emissions_g": 0.0}
-    for stage in artifacts.STAGES[: artifacts.STAGES.index(context.stage)]:
-        path = artifacts.report_path(stage)
-        report = artifacts.read_json(path) if path.exists() else {}
-        if report.get("pipeline_id") == context.session.pipeline_id:
-            for key in spent:
-                spent[key] += report[key] or 0.0
-    budgets = params.budgets
+    before, budgets = reports_before(context), params.budgets
     return Budget(
-        budgets.training_emissions_g_max, budgets.training_energy_kwh_max,
-        spent["emissions_g"], spent["energy_kwh"],
-    )  # fmt: skip
+        budgets.training_emissions_g_max,
+        budgets.training_energy_kwh_max,
+        sum(report["emissions_g"] or 0.0 for report in before),
+        sum(report["energy_kwh"] or 0.0 for report in before),
+    )
 
 
 def make_controller(params: Params, context: StageContext, budget: Budget) -> Controller:
@@ -47,9 +42,7 @@ def make_controller(params: Params, context: StageContext, budget: Budget) -> Co
 
     def power_w() -> float:
         """So far; where it is unknown 1 W: then figures are in seconds, which compare as well."""
-        totals = context.window.totals()
-        known = totals.energy_kwh and totals.duration_s
-        return totals.energy_kwh * 3.6e6 / totals.duration_s if known else 1.0  # type: ignore[operator]
+        return context.window.totals().mean_power_w or 1.0
 
     return Controller(
         make_weights(params),

@@ -264,12 +264,12 @@ def _require_finite(work: Fit, loss: float) -> None:
         )
 
 
-def backward(work: Fit, batch: Batch, extra: Tensor | None = None) -> float:
-    """Gradients of the loss of one batch, and of `extra`; returns the loss."""
+def backward(work: Fit, batch: Batch) -> float:
+    """Gradients of the loss of one batch; returns the loss."""
     with autocast(work.device, work.knobs.precision):
         logits = work.model(batch.images)
     loss = work.loss(batch, logits.float())
-    (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]
     return loss.item()
 
 
