@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from lowtide.errors import CarbonError
+
 Kind = Literal["average", "marginal"]
 Basis = Literal["lifecycle", "direct", "operational", "unknown"]
 Status = Literal["measured", "forecast", "estimated"]
@@ -46,3 +48,11 @@ class IntensitySource(Protocol):
 
     def forecast(self, at: datetime, hours: float) -> list[IntensityValue]:
         """Values covering [at, at + hours) as far as known, from what had ended by `at` only."""
+
+
+def intensity_at(source: IntensitySource, at: datetime) -> float | None:
+    """g/kWh at an instant; None where it is unknown."""
+    try:
+        return source.current(at).intensity_g_per_kwh
+    except CarbonError:
+        return None

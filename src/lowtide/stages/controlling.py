@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from lowtide import artifacts
-from lowtide.carbon.signal import IntensitySource
+from lowtide.carbon.signal import IntensitySource, intensity_at
 from lowtide.clock import Clock
 from lowtide.controller.decide import Levers, Weights
 from lowtide.data.batches import load_card
@@ -36,7 +36,7 @@ def make_controller(params: Params, context: StageContext, budget: Budget) -> Co
     def read() -> Reading:
         context.window.sample()
         totals = context.window.totals()
-        now = _intensity(context.source, context.clock)
+        now = intensity_at(context.source, context.clock.now())
         relative = now / usual if now is not None and usual else 1.0
         return Reading(totals.energy_kwh, totals.emissions_g, relative)
 
@@ -89,12 +89,5 @@ def _usual_intensity(source: IntensitySource, clock: Clock) -> float | None:
     except CarbonError:
         values = []
     if not values:
-        return _intensity(source, clock)
+        return intensity_at(source, now)
     return sum(value.intensity_g_per_kwh for value in values) / len(values)
-
-
-def _intensity(source: IntensitySource, clock: Clock) -> float | None:
-    try:
-        return source.current(clock.now()).intensity_g_per_kwh
-    except CarbonError:
-        return None

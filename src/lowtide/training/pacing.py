@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Protocol
 
-from lowtide.carbon.signal import IntensitySource
+from lowtide.carbon.signal import IntensitySource, intensity_at
 from lowtide.clock import Clock
-from lowtide.errors import CarbonError
 from lowtide.params import ScheduleParams
 from lowtide.planning.horizon import Decision, Horizon
 
@@ -108,7 +107,7 @@ class Pacer:
         """Wait until a decision to run, asking again as often as the horizon wants to be asked."""
         assert self._horizon is not None
         self._defer_if_long(now, decision)
-        intensity, first = self._intensity(now), decision
+        intensity, first = intensity_at(self.source, now), decision
         self.window.park()
         while decision.level == 0:
             self.clock.sleep_until(decision.until)
@@ -123,13 +122,7 @@ class Pacer:
         resumes_at = decision.resumes_at or decision.until
         longest = timedelta(minutes=self.schedule.max_in_process_pause_minutes)
         if resumes_at - now > longest and os.environ.get(MAY_DEFER) == "1":
-            pause = Pause(now, resumes_at, self._intensity(now))
+            pause = Pause(now, resumes_at, intensity_at(self.source, now))
             self.pauses.append(pause)
             self.on_pause(pause, decision)
             raise Deferred(resumes_at)
-
-    def _intensity(self, now: datetime) -> float | None:
-        try:
-            return self.source.current(now).intensity_g_per_kwh
-        except CarbonError:
-            return None
