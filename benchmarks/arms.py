@@ -4,17 +4,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from lowtide.carbon.signal import IntensityValue
 from lowtide.clock import ReplayClock
-from lowtide.controller.decide import Knobs, Levers, Precision, Weights
+from lowtide.controller.knobs import Knobs, Levers, Precision, Weights
 from lowtide.data.batches import Batches, Card, load_card, load_split
 from lowtide.energy.ledger import Ledger
 from lowtide.energy.meter import EnergyMeter, Window
-from lowtide.energy.sources import EnergySource
+from lowtide.energy.process_tree import ProcessTreeSource
+from lowtide.energy.sources import EnergySource, open_sources
 from lowtide.models.cost import count_macs
 from lowtide.models.factory import ModelSpec, build
 from lowtide.params import TrainParams
@@ -30,7 +32,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Task:
-    """What all arms train on. Neither the constant `rate` nor the cycle's `peak` is tuned here."""
+    """What all arms train on. The constant `rate` and the cycle's `peak` are tuned beforehand."""
 
     name: str
     folder: Path
@@ -43,6 +45,7 @@ class Task:
     augment: str
     num_images: int | None
     energy_share_min: float
+    image_scale: float
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Arm:
     batch: bool = False
     precision: bool = False
     gates: bool = False
+    grow: bool = False
     land: bool = False
     shift: bool = False
     epochs: float = 1.0
@@ -98,12 +102,14 @@ def train(
     seed: int,
     budget_kwh: float | None,
     target: float | None,
-    sources: list[EnergySource],
     folder: Path,
     say: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """budget_kwh: the unit of energy in L; half as much again as traditional training took.
-    target: the validation accuracy that traditional training of this seed ended with."""
+    target: the validation accuracy that traditional training of this seed ended with.
+
+    Joules are this process's share of the machine's, by CPU time; a GPU's are its own.
+    """
     torch.manual_seed(seed)
     device, card = pick_device(), load_card(task.folder)
     spec = ModelSpec(
@@ -117,7 +123,7 @@ def train(
     path = folder / f"{task.name}-{arm.name}-{seed}-{time.time_ns()}"
     clock = ReplayClock(NOON, 1.0)
     with Ledger(path.with_suffix(".db")) as ledger:
-        meter = EnergyMeter(sources, _Grams(), clock, ledger, pue=1.0)
+        meter = EnergyMeter(_sources(), _Grams(), clock, ledger, pue=1.0)
         with meter.window(path.name, "train") as window:
             train_set, val, test = _batches(task, recipe, seed, device)
             precision: Precision = "fp32"
@@ -141,6 +147,12 @@ def train(
         totals.duration_s, work.progress.position, count_macs(model, card.shape) / macs,
         work.knobs.precision, totals.provenance, reasons,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _sources() -> list[EnergySource]:
+    """For as long as this process trains."""
+    return [ProcessTreeSource(source, time.process_time) for source in open_sources()]
 
 
 def _recipe(task: Task, arm: Arm) -> TrainParams:
@@ -176,7 +188,7 @@ def _steering(
     target: float | None,
     say: Callable[[str], None],
 ) -> Steering:
-    if not (arm.batch or arm.gates or arm.land):
+    if not (arm.batch or arm.gates or arm.land or arm.grow):
         return Steady()
     assert budget_kwh is not None
 
@@ -192,7 +204,10 @@ def _steering(
     sizes = task.batch_sizes if arm.batch else ()
     return Controller(
         Weights(WEIGHTS[0], WEIGHTS[1], WEIGHTS[2], budget_kwh, grams),
-        Levers(sizes, arm.land, max(task.epochs // 6, 2), arm.gates, target),
+        Levers(
+            sizes, arm.land, max(task.epochs // 6, 2), arm.gates, target,
+            task.image_scale if arm.grow else 1.0,
+        ),
         seed, card.shape, 8, task.energy_share_min, read, power_w, (0.0, 0.0), say,
     )  # fmt: skip
 

@@ -112,6 +112,7 @@ class ControllerParams(Section):
     land: bool
     epochs_min: Count
     accuracy_target: Share | None
+    image_scale: Annotated[float, Field(gt=0, le=1)]  # of the side of the first images
     gates: bool
     energy_share_min: Annotated[float, Field(gt=0, le=1)]
     round_to: Count

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowtide.controller.decide import Inputs, Knobs, Levers, Weights, decide
+from lowtide.controller.decide import decide
+from lowtide.controller.knobs import Inputs, Knobs, Levers, Weights
 
 WEIGHTS = Weights(alpha=1.0, beta=0.1, gamma=0.1, energy_kwh=1.0, emissions_g=100.0)
 LEVERS = Levers(batch_sizes=(), land=False, epochs_min=4, compress=False)
@@ -182,3 +183,37 @@ def test_whatever_is_measured_the_end_never_grows_nor_lies_in_the_past(
         assert decision.knobs.landing_from == knobs.landing_from or knobs.landing_from is None
     if not levers.batch_sizes:
         assert decision.knobs.batch_size == knobs.batch_size
+
+
+GROWING = replace(LEVERS, image_scale=0.5)
+START = replace(QUIET, epoch=0.0, val_losses=(), epoch_energy_kwh=None, epoch_emissions_g=None)
+
+
+@pytest.mark.parametrize(
+    ("cost", "scale"), [(0.3, 0.5), (0.95, 1.0), (None, 1.0)], ids=["pays", "does not", "unknown"]
+)
+def test_images_begin_small_where_that_is_measured_to_pay(cost: float | None, scale: float) -> None:
+    decision = decide(replace(START, small_image_cost=cost), KNOBS, 64, WEIGHTS, GROWING)
+    assert decision.knobs.image_scale == scale
+    assert bool(decision.reasons) == (cost is not None)
+
+
+def test_the_size_of_the_first_images_is_chosen_once() -> None:
+    later = replace(QUIET, small_image_cost=0.3)
+    assert knobs_of(later, levers=GROWING).image_scale == 1.0
+
+
+def test_it_does_not_land_for_want_of_progress_while_images_grow() -> None:
+    levers = replace(GROWING, land=True)
+    flat = replace(FLAT, epoch_energy_kwh=0.02, epoch_emissions_g=2.0)
+    small = replace(KNOBS, image_scale=0.5)
+    assert knobs_of(flat, KNOBS, levers).landed
+    assert not knobs_of(flat, small, levers).landed
+    assert knobs_of(replace(flat, epoch=14.5), small, levers).landed
+
+
+def test_the_projection_knows_that_larger_images_cost_more() -> None:
+    """0.12 + 14 epochs x 0.05 is within 1 kWh as long as they cost what the last one did."""
+    inputs = replace(QUIET, epoch_energy_kwh=0.05)
+    assert not knobs_of(inputs).cut
+    assert knobs_of(inputs, replace(KNOBS, image_scale=0.5)).cut

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lowtide.controller.decide import Knobs
+from lowtide.controller.knobs import Knobs
 from lowtide.data.batches import Batches, ImageArrays
 from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.params import TrainParams

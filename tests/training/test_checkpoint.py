@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lowtide.controller.decide import Knobs
+from lowtide.controller.knobs import Knobs
 from lowtide.errors import ArtifactError
 from lowtide.training import checkpoint as module
 from lowtide.training.checkpoint import (

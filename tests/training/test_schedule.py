@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from lowtide.controller.decide import Knobs
-from lowtide.training.schedule import learning_rate
+from lowtide.controller.knobs import Knobs
+from lowtide.training.schedule import image_side, learning_rate
 from tests.training.small import RECIPE
 
 LONG = RECIPE.model_copy(update={"epochs": 20, "learning_rate": 0.4})
@@ -47,3 +47,12 @@ def test_without_a_cycle_the_rate_is_the_peak_throughout() -> None:
 def test_it_scales_with_the_gain_of_the_batch_and_after_a_restore() -> None:
     scaled = replace(KNOBS, gain=3.0, rate_factor=0.25)
     assert learning_rate(4.0, LONG, scaled) == pytest.approx(0.75 * 0.4)
+
+
+def test_images_are_whole_for_the_last_part_and_once_it_lands() -> None:
+    small = replace(KNOBS, image_scale=0.5)
+    assert image_side(0.0, 32, small) == 16
+    assert image_side(7.0, 32, small) == 24
+    assert image_side(14.0, 32, small) == 32
+    assert image_side(0.0, 32, KNOBS) == 32
+    assert image_side(5.0, 32, replace(small, end=8.0, landing_from=5.0)) == 32

@@ -6,7 +6,7 @@ from typing import Any
 from lowtide import artifacts
 from lowtide.carbon.signal import IntensitySource, intensity_at
 from lowtide.clock import Clock
-from lowtide.controller.decide import Levers, Weights
+from lowtide.controller.knobs import Levers, Weights
 from lowtide.data.batches import load_card
 from lowtide.energy.budget import Budget
 from lowtide.errors import CarbonError
@@ -52,6 +52,7 @@ def make_controller(params: Params, context: StageContext, budget: Budget) -> Co
             settings.epochs_min,
             settings.gates,
             settings.accuracy_target,
+            settings.image_scale,
         ),
         params.seed,
         load_card(artifacts.DATA).shape,

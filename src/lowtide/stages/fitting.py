@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lowtide import artifacts
-from lowtide.controller.decide import Knobs, Precision
+from lowtide.controller.knobs import Knobs, Precision
 from lowtide.data.batches import Batches, Card, load_card, load_split
 from lowtide.energy.budget import BudgetWatch
 from lowtide.errors import UsageError

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lowtide.artifacts import atomic
-from lowtide.controller.decide import Knobs
+from lowtide.controller.knobs import Knobs
 from lowtide.errors import ArtifactError
 from lowtide.models.weights import resize
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lowtide.controller.decide import Knobs, Precision
+from lowtide.controller.knobs import Knobs, Precision
 from lowtide.data.batches import Batch, Batches
 from lowtide.errors import ModelError
 from lowtide.params import FitParams
@@ -29,7 +29,8 @@ from lowtide.training.checkpoint import (
 )
 from lowtide.training.losses import LossFunction
 from lowtide.training.recipe import autocast, make_optimizer
-from lowtide.training.schedule import learning_rate
+from lowtide.training.resize import shrink
+from lowtide.training.schedule import image_side, learning_rate
 
 MAX_RESTORES = 3
 RATE_AFTER_RESTORE = 0.5
@@ -133,6 +134,11 @@ class Fit:
         return self.knobs.gain / len(self.train)
 
     @property
+    def epoch(self) -> float:
+        """Where the middle of the present step is, in epochs of the base batch."""
+        return self.progress.position + (self.progress.step + 0.5) * self.epochs_per_step
+
+    @property
     def best(self) -> Path:
         """Weights of the epoch with the highest validation accuracy, while the fit lasts."""
         return self.checkpoint.with_name(f"{self.checkpoint.stem}-best{self.checkpoint.suffix}")
@@ -224,12 +230,11 @@ def _pass_over_data(work: Fit, hooks: Sequence[Hook]) -> float:
     work.model.train()
     losses: list[float] = []
     for batch in islice(batches.epoch(progress.epoch), progress.step, min(left, len(batches))):
-        epoch = progress.position + (progress.step + 0.5) * work.epochs_per_step
         step = (progress.position + progress.step * work.epochs_per_step) * base
         with _saved_on_interruption(work):
             for hook in hooks:
                 hook.before_step(step, num_steps)
-        losses.append(_take_step(work, batch, learning_rate(epoch, work.recipe, work.knobs)))
+        losses.append(_take_step(work, batch))
         progress.step += 1
         if work.averages and 2 * progress.step > len(batches) and progress.step % EVERY == 0:
             work.average.add(work.model)
@@ -238,7 +243,8 @@ def _pass_over_data(work: Fit, hooks: Sequence[Hook]) -> float:
     return sum(losses) / max(len(losses), 1)
 
 
-def _take_step(work: Fit, batch: Batch, rate: float) -> float:
+def _take_step(work: Fit, batch: Batch) -> float:
+    rate = learning_rate(work.epoch, work.recipe, work.knobs)
     for group in work.optimizer.param_groups:
         group["lr"] = rate
     work.optimizer.zero_grad(set_to_none=True)
@@ -266,8 +272,9 @@ def _require_finite(work: Fit, loss: float) -> None:
 
 def backward(work: Fit, batch: Batch) -> float:
     """Gradients of the loss of one batch; returns the loss."""
+    side = image_side(work.epoch, min(batch.images.shape[2:]), work.knobs)
     with autocast(work.device, work.knobs.precision):
-        logits = work.model(batch.images)
+        logits = work.model(shrink(batch.images, side))
     loss = work.loss(batch, logits.float())
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.item()

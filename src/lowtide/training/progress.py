@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from lowtide.controller.decide import Weights
+from lowtide.controller.knobs import Weights
 from lowtide.energy.budget import Budget
 from lowtide.energy.totals import Totals
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lowtide.controller.decide import Precision
+from lowtide.controller.knobs import Precision
 from lowtide.params import FitParams
 
 

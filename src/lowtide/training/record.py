@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lowtide.artifacts import read_json
-from lowtide.controller.decide import Knobs
+from lowtide.controller.knobs import Knobs
 from lowtide.controller.noise import NoiseScale
 from lowtide.errors import UsageError
 
@@ -29,6 +29,7 @@ class State:
     reference_j: float = 0.0
     joules_per_image: dict[str, float] = field(default_factory=dict)  # by batch size
     joules_by_precision: dict[str, float] = field(default_factory=dict)  # per image
+    small_image_cost: float | None = None  # of a step on the smallest images over whole ones
     pressure: float = 0.0
     last: tuple[float, float | None, float | None] | None = None  # position, kWh, g an epoch ago
     decisions: list[dict[str, Any]] = field(default_factory=list)
@@ -49,6 +50,7 @@ class Record:
     joules_per_image: dict[str, float]
     joules_by_precision: dict[str, float]
     decisions: list[dict[str, Any]]
+    small_image_cost: float | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Record":

@@ -1,10 +1,11 @@
-"""The learning rate over epochs: one triangular cycle, which may be cut short.
+"""Learning rate and image size over epochs: one triangular cycle, which may be cut short.
 
 Leslie Smith, "Super-Convergence" (2018): up over the first fifth, then down to 0. A landing leaves
 the cycle where it is and goes down to 0 on a shorter way.
 """
 
-from lowtide.controller.decide import Knobs
+from lowtide.controller import image_size
+from lowtide.controller.knobs import Knobs
 from lowtide.params import FitParams
 
 WARMUP = 0.2  # share of the epochs over which the rate rises
@@ -18,6 +19,13 @@ def learning_rate(epoch: float, recipe: FitParams, knobs: Knobs) -> float:
         return peak * _share(epoch, recipe)
     left = (knobs.end - epoch) / max(knobs.end - start, 1e-9)
     return peak * _share(start, recipe) * max(left, 0.0)
+
+
+def image_side(epoch: float, full: int, knobs: Knobs) -> int:
+    """Pixels of the shorter side of an image of `full`: grown once the rate lands."""
+    if knobs.image_scale == 1.0 or knobs.landing_from is not None:
+        return full
+    return image_size.image_side(full, image_size.image_scale(epoch, knobs.end, knobs.image_scale))
 
 
 def _share(epoch: float, recipe: FitParams) -> float:

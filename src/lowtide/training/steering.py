@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 import torch
 from torch import Tensor
 
-from lowtide.controller.decide import Decision, Inputs, Levers, Precision, Weights, decide
+from lowtide.controller.decide import decide
+from lowtide.controller.image_size import image_side
+from lowtide.controller.knobs import Decision, Inputs, Levers, Precision, Weights
 from lowtide.data.batches import Batch
 from lowtide.objective.calibration import joules_per_mac
 from lowtide.objective.learning import GateLearning
@@ -14,6 +16,7 @@ from lowtide.objective.removal import adopt_momentum
 from lowtide.training.fit import Fit, backward
 from lowtide.training.recipe import make_optimizer, step_seconds
 from lowtide.training.record import Reading, Record, State
+from lowtide.training.resize import shrink
 
 NOISE_EVERY = 10  # steps between two looks at the gradient's noise
 GATED = 0.6  # share of the epochs with gates: then they are folded in, and the rest is fine-tuning
@@ -115,6 +118,7 @@ class Controller:
         return Record(
             asdict(self.weights), asdict(self.levers), self._base_size, state.joules_per_mac,
             state.joules_per_image, state.joules_by_precision, state.decisions,
+            state.small_image_cost,
         )  # fmt: skip
 
     def _pressure(self, reading: Reading) -> float:
@@ -131,6 +135,7 @@ class Controller:
             self.state.joules_per_image = self.recorded.joules_per_image
             self.state.joules_per_mac = self.recorded.joules_per_mac
             self.state.joules_by_precision = self.recorded.joules_by_precision
+            self.state.small_image_cost = self.recorded.small_image_cost
         else:
             self._measure(work)
         if self.levers.compress:
@@ -161,11 +166,32 @@ class Controller:
         self.state.joules_by_precision = {
             name: joules_per_image(present.batch_size, name) for name in both
         }
+        self.state.small_image_cost = self._small_image_cost(work, batch)
         if self.levers.compress:
             images = batch.images[: present.batch_size]
             self.state.joules_per_mac = joules_per_mac(
                 work.model, images, power_w, bf16=present.precision == "bf16"
             )
+
+    def _small_image_cost(self, work: Fit, batch: Batch) -> float | None:
+        """Time of a step on the smallest images over that on whole ones; None if there are none."""
+        full = min(batch.images.shape[2:])
+        side = image_side(full, self.levers.image_scale)
+        if side == full:
+            return None
+        images, labels = (
+            batch.images[: work.knobs.batch_size],
+            batch.labels[: work.knobs.batch_size],
+        )
+
+        def seconds(side: int) -> float:
+            return step_seconds(work.model, shrink(images, side), labels, work.knobs.precision)
+
+        try:
+            return seconds(side) / seconds(full)
+        except RuntimeError as error:  # a network that takes one size alone
+            self.say(f"images keep their size: the network does not take {side} ({error})")
+            return None
 
     def _attach(self, work: Fit) -> GateLearning:
         num_steps = work.recipe.epochs * len(work.train)
@@ -187,6 +213,7 @@ class Controller:
             {int(size): joules for size, joules in self.state.joules_per_image.items()},
             self.state.joules_by_precision, reading.energy_kwh, reading.emissions_g, epoch_kwh,
             epoch_g, *self.spent, tuple(row["val_accuracy"] for row in work.progress.history),
+            self.state.small_image_cost,
         )  # fmt: skip
 
     def _decide(self, work: Fit, inputs: Inputs) -> Decision:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lowtide.artifacts import atomic
-from lowtide.controller.decide import Precision
+from lowtide.controller.knobs import Precision
 from lowtide.data.batches import Batch
 from lowtide.errors import ArtifactError
 from lowtide.training.recipe import autocast
