@@ -60,6 +60,7 @@ class Arm:
     grow: bool = False
     land: bool = False
     shift: bool = False
+    target: bool = False  # ends at the accuracy of traditional training
     epochs: float = 1.0
 
 
