@@ -116,7 +116,18 @@ class ControllerParams(Section):
     gates: bool
     energy_share_min: Annotated[float, Field(gt=0, le=1)]
     round_to: Count
+    recurring: Annotated[str, Field(min_length=1)] | None  # a job's name
+    power_limits: Annotated[int, Field(ge=0)]  # of the GPU, to be measured; 0: as it is
     decisions: Path | None
+
+    @model_validator(mode="after")
+    def _recurring_has_a_target(self) -> Self:
+        if self.recurring is not None and (self.accuracy_target is None or not self.batch_sizes):
+            raise ValueError(
+                "recurring compares what runs cost to reach an accuracy: set accuracy_target and "
+                "batch_sizes, or recurring to null"
+            )
+        return self
 
 
 class ModelParams(Section):

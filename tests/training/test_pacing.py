@@ -155,3 +155,53 @@ def test_the_first_steps_are_only_timed_unless_they_are_long() -> None:
     clock.instant = START + timedelta(hours=3)
     train_by_second(made, clock, MEASURED_STEPS, 1.1 * LONG_STEP_S)
     assert len(seen) == 1
+
+
+class Limited:
+    """Levels of a device that does .8 of the work at half the power; steps last accordingly."""
+
+    def __init__(self, measured: bool = True) -> None:
+        self.measured, self.power = measured, 1.0
+        self.run: list[float] = []
+
+    @property
+    def throughput(self) -> float | None:
+        return {1.0: 1.0, 0.5: 0.8}[self.power] if self.measured else None
+
+    def schedule(self, usual: ScheduleParams) -> ScheduleParams:
+        return usual.model_copy(update={"levels": (1.0, 0.5), "throughput": (1.0, 0.8)})
+
+    def run_at(self, power: float) -> None:
+        self.power = power or self.power
+        self.run.append(power)
+
+
+def train_at_levels(levels: Limited, hours: float) -> tuple[Clock, list[tuple[float, float]]]:
+    """(hour, power) of each of 80 steps: eight hours of work at full power."""
+    made, clock, _, _ = pacer(hours, Grid())
+    made.levels = levels
+    ran = []
+    for step in range(80):
+        made.before_step(step, 80)
+        ran.append(((clock.instant - START) / timedelta(hours=1), levels.power))
+        clock.instant += STEP / (levels.throughput or 1.0)
+    return clock, ran
+
+
+def test_dirty_hours_are_worked_at_the_level_that_emits_least() -> None:
+    clock, ran = train_at_levels(Limited(), 9.5)
+    assert clock.instant <= START + timedelta(hours=9.5)
+    clean = [power for hour, power in ran if 1 <= hour < 1.9]
+    dirty = [power for hour, power in ran if 2.6 <= hour < 7.9]
+    assert sum(clean) / len(clean) > sum(dirty) / len(dirty)
+
+
+def test_with_time_enough_all_work_is_done_at_the_efficient_level() -> None:
+    _, ran = train_at_levels(Limited(), 24)
+    assert {power for hour, power in ran if hour > 1.5} == {0.5}
+
+
+def test_nothing_is_planned_before_the_levels_are_measured() -> None:
+    levels = Limited(measured=False)
+    train_at_levels(levels, 24)
+    assert levels.run == []

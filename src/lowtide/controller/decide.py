@@ -25,6 +25,7 @@ def decide(
         return Decision(knobs, ())
     reasons: list[str] = []
     knobs = _choose_batch(inputs, knobs, base_size, levers, reasons)
+    knobs = _give_up_trying(inputs, knobs, base_size, levers, reasons)
     knobs = _choose_image_scale(inputs, knobs, levers, reasons)
     if levers.land and not knobs.landed:
         knobs = _land_if_enough(inputs, knobs, weights, levers, reasons)
@@ -56,6 +57,25 @@ def _choose_batch(
             )
         size = best
     return replace(knobs, batch_size=size, gain=gain(noise, size, base_size))
+
+
+def _give_up_trying(
+    inputs: Inputs, knobs: Knobs, base_size: int, levers: Levers, reasons: list[str]
+) -> Knobs:
+    """A batch size that is hopeless is left for the one that cost least in former runs.
+
+    The learning rate goes with the batch size (linear scaling: Goyal et al., 2017).
+    """
+    trying, used = levers.trying, inputs.energy_kwh
+    if trying is None or used is None or used < trying.limit_kwh:
+        return knobs
+    if knobs.batch_size != trying.batch_size or trying.instead == trying.batch_size:
+        return knobs
+    reasons.append(
+        f"batch {trying.batch_size} -> {trying.instead}: it has cost {used:.3g} kWh, more than is "
+        "worth trying"
+    )
+    return replace(knobs, batch_size=trying.instead, gain=trying.instead / base_size)
 
 
 def _choose_image_scale(inputs: Inputs, knobs: Knobs, levers: Levers, reasons: list[str]) -> Knobs:

@@ -25,6 +25,16 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Trying:
+    """A batch size that this run of a recurring job tries, and the one to go on with instead once
+    it has cost `limit_kwh`."""
+
+    batch_size: int
+    instead: int
+    limit_kwh: float
+
+
+@dataclass(frozen=True)
 class Levers:
     """What the controller may move."""
 
@@ -34,6 +44,7 @@ class Levers:
     compress: bool  # channels may leave
     accuracy_target: float | None = None  # of validation; enough
     image_scale: float = 1.0  # of the side of the first images
+    trying: Trying | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Regularization", ICLR 2018): z = clamp(1.2 s - 0.1, 0, 1), s a concrete variable
 is exactly 0 or 1 most of the time, and the probability that it is not 0 has a gradient.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from math import log
 
 import numpy as np
@@ -25,6 +25,7 @@ class Gates(nn.Module):
 
     joules_per_mac: by kind of layer, as measured on the device (`objective.calibration`).
     reference_j: what `energy_share` is a share of; by default the model as it is.
+    without: roots of groups that are left alone.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Gates(nn.Module):
         input_shape: tuple[int, int, int],
         joules_per_mac: Mapping[str, float],
         reference_j: float | None = None,
+        without: Set[str] = frozenset(),
     ) -> None:
         super().__init__()
-        self.groups, self.refused = find_groups(model, input_shape)
+        found, self.refused = find_groups(model, input_shape)
+        self.groups = [group for group in found if group.root not in without]
         self.costs = layer_costs(model, input_shape, self.groups)
         self._joules_per_mac = dict(joules_per_mac)
         device = next(model.parameters()).device

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lowtide.objective.exactness import inexact_groups
 from lowtide.objective.gates import Gates
+from lowtide.objective.groups import find_groups
 from lowtide.objective.removal import Removed, least_important, remove_channels
 
 TRAVEL = 50.0  # how far a logit may go over all steps: rate of Adam times number of steps
@@ -14,7 +16,10 @@ BETAS = (0.9, 0.99)
 
 
 class GateLearning:
-    """Gates of a model and their optimizer. `num_steps`: of the whole fit."""
+    """Gates of a model and their optimizer. `num_steps`: of the whole fit.
+
+    inexact: layers that are left alone, since their closed channels would not leave without trace.
+    """
 
     def __init__(
         self,
@@ -26,7 +31,9 @@ class GateLearning:
     ) -> None:
         self._input_shape, self._joules_per_mac = input_shape, joules_per_mac
         self._num_steps = num_steps
-        self.gates = Gates(model, input_shape, joules_per_mac, reference_j)
+        groups, _ = find_groups(model, input_shape)
+        self.inexact = inexact_groups(model, input_shape, groups)
+        self.gates = Gates(model, input_shape, joules_per_mac, reference_j, self.inexact)
         self._optimizer = self._made_optimizer()
 
     def penalty(self, pressure: float) -> Tensor:
@@ -56,7 +63,9 @@ class GateLearning:
         states = [self._optimizer.state.get(logit, {}) for logit in self.gates.logits]
         self.gates.detach()
         removed = remove_channels(model, self._input_shape, self.gates.groups, leaving, optimizer)
-        self.gates = Gates(model, self._input_shape, self._joules_per_mac, self.gates.reference_j)
+        self.gates = Gates(
+            model, self._input_shape, self._joules_per_mac, self.gates.reference_j, self.inexact
+        )
         self._optimizer = self._made_optimizer()
         for index, (gone, logit) in enumerate(zip(leaving, logits, strict=True)):
             kept = torch.tensor(sorted({*range(len(logit))} - {*gone}))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,25 +38,31 @@ def remove_channels(
     The model's parameters are new objects afterwards: the caller makes a new optimizer and hands
     it the momentum with `adopt_momentum`.
     """
-    import torch_pruning
-
     for parameter in model.parameters():  # pruned along with the parameter
         parameter.grad = optimizer.state[parameter].get("momentum_buffer")
     graph = dependency_graph(model, input_shape)
-    modules = dict(model.named_modules())
     removed: list[Removed] = []
     for group, channels in zip(groups, leaving, strict=True):
         if not channels:
             continue
-        layer = modules[group.root]
-        prune = (
-            torch_pruning.prune_conv_out_channels
-            if isinstance(layer, nn.Conv2d)
-            else torch_pruning.prune_linear_out_channels
-        )
-        graph.get_pruning_group(layer, prune, list(channels)).prune()
+        pruning_group(graph, model, group, channels).prune()
         removed.append(Removed(group.root, group.num_channels, group.num_channels - len(channels)))
     return removed
+
+
+def pruning_group(
+    graph: Any, model: nn.Module, group: ChannelGroup, channels: Sequence[int]
+) -> Any:
+    """What leaves with these channels, for torch-pruning to `prune`."""
+    import torch_pruning
+
+    layer = model.get_submodule(group.root)
+    prune = (
+        torch_pruning.prune_conv_out_channels
+        if isinstance(layer, nn.Conv2d)
+        else torch_pruning.prune_linear_out_channels
+    )
+    return graph.get_pruning_group(layer, prune, list(channels))
 
 
 def adopt_momentum(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -1,4 +1,4 @@
-"""Running in clean hours: the hook that asks the plan before each step whether to go on."""
+"""Running in clean hours: the hook that asks the plan before each step how to go on."""
 
 import os
 import sys
@@ -38,12 +38,27 @@ class Pause:
     intensity_g_per_kwh: float | None
 
 
+class Levels(Protocol):
+    """What the device can run at beside full power, once that is measured."""
+
+    measured: bool
+
+    @property
+    def throughput(self) -> float | None:
+        """Of the present level, over full power's; None while levels are measured."""
+
+    def schedule(self, usual: ScheduleParams) -> ScheduleParams: ...
+
+    def run_at(self, power: float) -> None: ...
+
+
 @dataclass
 class Pacer:
-    """A training hook. Re-plans when a planned slot ends; waits where the plan holds no work.
+    """A training hook. Re-plans when a planned slot ends; waits where the plan holds no work, and
+    runs at the level it says.
 
     `later_work` is what other stages still need, as a multiple of this fit's own work: they share
-    the deadline, so this much time is kept for them.
+    the deadline, so this much time is kept for them. Without `levels` work runs at full power.
     """
 
     clock: Clock
@@ -53,6 +68,7 @@ class Pacer:
     window: Window
     later_work: float
     on_pause: Callable[[Pause, Decision], None]
+    levels: Levels | None = None
     pauses: list[Pause] = field(default_factory=list)
     _measured: int = 0
     _step_started: tuple[datetime, float] | None = None  # when, and which
@@ -67,7 +83,8 @@ class Pacer:
             started, last = self._step_started
             self._measure((now - started) / timedelta(hours=1) / max(step - last, 1e-9))
         due = self._look_at is None or now >= self._look_at
-        if due and 0.0 in self.schedule.levels and self._is_measured():
+        choice = 0.0 in self.schedule.levels or self.levels is not None
+        if due and choice and self._is_measured():
             self._follow_plan(now, step, num_steps)
         self._step_started = (self.clock.now(), step)
 
@@ -75,7 +92,14 @@ class Pacer:
         pass
 
     def _measure(self, hours: float) -> None:
-        """From one step to the next, waits left out: loading and validation are work, too."""
+        """From one step to the next, waits left out: loading and validation are work, too.
+
+        In hours at full power.
+        """
+        throughput = 1.0 if self.levels is None else self.levels.throughput
+        if throughput is None:
+            return
+        hours *= throughput
         self._measured += 1
         weight = max(1 / self._measured, 0.05)
         self._step_hours += weight * (hours - self._step_hours)
@@ -92,16 +116,21 @@ class Pacer:
         if self._horizon is None:  # the work of later stages is kept free before the deadline
             later = timedelta(hours=num_steps * self._step_hours * self.later_work)
             jitter = None if self.clock.replay else Random()
-            self._horizon = Horizon(
-                self.source, self.schedule.all_or_nothing(), self.deadline - later, jitter
-            )
+            self._horizon = Horizon(self.source, self._schedule(), self.deadline - later, jitter)
         decision = self._horizon.decide(now, work_hours, running=True)
         if decision.plan is None and decision.reason != self._said:
             self._said = decision.reason
             print(f"lowtide: training {decision.reason}", file=sys.stderr)
         if decision.level == 0:
             decision = self._wait(now, decision, work_hours)
+        if self.levels is not None:
+            self.levels.run_at(decision.level)
         self._look_at = decision.until
+
+    def _schedule(self) -> ScheduleParams:
+        if self.levels is None:
+            return self.schedule.all_or_nothing()
+        return self.levels.schedule(self.schedule)
 
     def _wait(self, now: datetime, decision: Decision, work_hours: float) -> Decision:
         """Wait until a decision to run, asking again as often as the horizon wants to be asked."""

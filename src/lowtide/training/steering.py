@@ -145,6 +145,8 @@ class Controller:
         learning = self._attach(work)
         for name in learning.gates.refused:
             self.say(f"{name} keeps its channels: no gate can close all that depends on them")
+        for name in sorted(learning.inexact):
+            self.say(f"{name} keeps its channels: what follows it does not map 0 to 0")
         if learning.gates.groups:
             self._learning, self.state.gates = learning, True
             self.state.reference_j = learning.gates.reference_j

@@ -1,0 +1,59 @@
+"""A job that comes again: which batch size this run takes, and what came of it for the next one."""
+
+from dataclasses import dataclass
+from math import inf, isfinite
+
+from lowtide.controller.knobs import Trying
+from lowtide.controller.power import Tradeoff
+from lowtide.controller.recurring import BatchSizes, costs_of, since_drift
+from lowtide.controller.trials import RecurringJob, history
+from lowtide.energy.ledger import TrialRow
+from lowtide.params import Params
+from lowtide.stages.context import StageContext
+from lowtide.training.fit import Fit
+
+KWH_IN_J = 3.6e6
+ENERGY = Tradeoff(eta=1.0, max_power_w=0.0)  # runs are compared by their joules
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """One run of the job. `reason`: why this batch size."""
+
+    job: RecurringJob[TrialRow]
+    name: str
+    trying: Trying
+    reason: str
+    target: float
+
+    def record(self, work: Fit, context: StageContext, gave_up_kwh: float | None) -> None:
+        """Once, when the fit is over. What was given up has cost what it had by then."""
+        totals, progress = context.window.totals(), work.progress
+        best = max((row["val_accuracy"] for row in progress.history), default=0.0)
+        spent_kwh = totals.energy_kwh if gave_up_kwh is None else gave_up_kwh
+        began = min(i.started_at for i in context.ledger.intervals(context.run_id))
+        self.job.record(
+            TrialRow(
+                self.name, self.trying.batch_size, None,
+                None if spent_kwh is None else spent_kwh * KWH_IN_J, totals.duration_s,
+                totals.emissions_g, gave_up_kwh is None and best >= self.target, began,
+            )
+        )  # fmt: skip
+
+
+def recurrence(params: Params, context: StageContext) -> Recurrence | None:
+    """What this run is to try, from the ledger's trials of the job; None where none is named."""
+    settings, default = params.controller, params.train.batch_size
+    if settings.recurring is None or settings.accuracy_target is None:
+        return None
+    sizes = BatchSizes(tuple({*settings.batch_sizes, default}), default, params.seed)
+    job = RecurringJob(context.ledger, settings.recurring, sizes, ENERGY)
+    choice = job.choose()
+    trials = since_drift(history(context.ledger.trials(settings.recurring), ENERGY))
+    costs = {size: sum(found) / len(found) for size, found in costs_of(trials).items()}
+    best = min(costs, key=lambda size: costs[size], default=choice.batch_size)
+    limit_kwh = choice.cost_limit / KWH_IN_J if isfinite(choice.cost_limit) else inf
+    return Recurrence(
+        job, settings.recurring, Trying(choice.batch_size, best, limit_kwh), choice.reason,
+        settings.accuracy_target,
+    )  # fmt: skip

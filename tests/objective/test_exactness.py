@@ -1,0 +1,49 @@
+"""A closed channel leaves without trace, or its layer is left alone."""
+
+import pytest
+import torch
+from torch import nn
+
+from lowtide.objective.exactness import inexact_groups
+from lowtide.objective.gates import Gates
+from lowtide.objective.groups import find_groups
+from lowtide.objective.learning import GateLearning
+from tests.objective.nets import COST, NETS, SHAPE, made
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_networks_with_relus_can_lose_any_channel(name: str) -> None:
+    torch.manual_seed(0)
+    model = made(name)
+    assert inexact_groups(model, SHAPE, find_groups(model, SHAPE)[0]) == frozenset()
+
+
+@pytest.fixture
+def mixed() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.Sigmoid(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4),
+    )  # fmt: skip
+
+
+def test_what_a_sigmoid_follows_is_left_alone(mixed: nn.Module) -> None:
+    groups = find_groups(mixed, SHAPE)[0]
+    assert {group.root for group in groups} == {"0", "2"}
+    before = [p.clone() for p in mixed.parameters()]
+    assert inexact_groups(mixed, SHAPE, groups) == {"2"}
+    assert all(torch.equal(a, b) for a, b in zip(before, mixed.parameters(), strict=True))
+    assert mixed.training
+    assert not any(module._forward_hooks for module in mixed.modules())
+
+
+def test_gates_are_put_on_the_others(mixed: nn.Module) -> None:
+    learning = GateLearning(mixed, SHAPE, COST, num_steps=10)
+    assert learning.inexact == {"2"}
+    assert [group.root for group in learning.gates.groups] == ["0"]
+
+
+def test_the_energy_of_layers_without_gates_still_counts(mixed: nn.Module) -> None:
+    every, some = (Gates(mixed, SHAPE, COST, without=names) for names in (set(), {"2"}))
+    assert some.reference_j == every.reference_j
+    assert some.energy_share() > every.energy_share()
