@@ -21,10 +21,12 @@ from lowtide.models.cost import count_macs
 from lowtide.models.factory import ModelSpec, build
 from lowtide.params import TrainParams
 from lowtide.training.checkpoint import Progress
-from lowtide.training.fit import Fit, Steady, Steering, evaluate, fit
+from lowtide.training.fit import Fit, evaluate, fit
 from lowtide.training.losses import label_loss
+from lowtide.training.protocols import Steering
 from lowtide.training.recipe import choose_precision, pick_device
 from lowtide.training.record import Reading
+from lowtide.training.steady import Steady
 from lowtide.training.steering import Controller
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

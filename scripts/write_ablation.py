@@ -67,8 +67,9 @@ def note(result: dict[str, Any]) -> str:
     return (
         f"\nTraditional training = 1, mean of {result['num_repeats']} seeds. Energy is "
         f"{runs[0]['energy_source']} (codecarbon {versions['codecarbon']}), of "
-        f"{host['num_cpus']} cores ({host['processor']}), torch {versions['torch']}. Emissions by replay on "
-        f"{_num_grids(result)} grids. `python -m benchmarks.ablation`, docs/experiments.md.\n"
+        f"{host['num_cpus']} cores ({host['processor']}), torch {versions['torch']}. "
+        f"Emissions by replay on {_num_grids(result)} grids. `python -m benchmarks.ablation`, "
+        "docs/experiments.md.\n"
     )
 
 

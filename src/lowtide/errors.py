@@ -9,6 +9,7 @@ LowtideError
 ├── ModelError            a factory, a weight file or a graph that is unusable (exit 1)
 ├── ArtifactError         a declared file is missing, broken or unwritable     (exit 1)
 ├── LockedError           another pipeline works in this checkout              (exit 1)
+├── PeerError             another process of a distributed training has gone    (exit 1)
 ├── TrackingError         the tracking server refused a record                 (exit 1)
 └── RefusalError          lowtide said no on purpose                           (exit 3)
     ├── DeadlineError     the work does not fit before the deadline
@@ -51,6 +52,10 @@ class ArtifactError(LowtideError):
 
 
 class LockedError(LowtideError):
+    pass
+
+
+class PeerError(LowtideError):
     pass
 
 

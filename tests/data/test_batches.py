@@ -73,3 +73,27 @@ def test_a_view_shows_every_image_as_before_in_another_order() -> None:
     assert all(torch.equal(first[row], again[row]) for row in first)
     assert any(not torch.equal(first[row], other[row]) for row in first)
     assert any(not torch.equal(first[row], image) for row, image in by_row(2, None).items())
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_processes_share_each_batch_and_see_what_one_would(size: int) -> None:
+    """The first half of a share is of the first half of the batch, which is compared with all."""
+    settings = {"augment": "flip-shift", "drop_last": True}
+    whole = list(batches(**settings).epoch(1))
+    shares = [list(batches(**settings, share=(rank, size)).epoch(1)) for rank in range(size)]
+    for number, batch in enumerate(whole):
+        for rank, share in enumerate(shares):
+            assert torch.equal(share[number].images, batch.images[rank::size])
+            assert share[number].rows.tolist() == batch.rows[rank::size].tolist()
+    assert len(batches(**settings, share=(0, size))) == len(whole)
+    assert batches(share=(0, size)).batch_size == 6
+
+
+def test_a_share_of_no_image_is_left_out() -> None:
+    """The last of 4 batches has 2 images."""
+    assert [len(list(batches(share=(rank, 3)).epoch(0))) for rank in range(3)] == [4, 4, 3]
+
+
+def test_batches_of_all_images_give_each_process_as_many() -> None:
+    assert batches().resized(64).batch_size == 20
+    assert batches(share=(0, 3)).resized(64).batch_size == 18

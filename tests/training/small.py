@@ -10,8 +10,11 @@ from lowtide.data.batches import Batches, ImageArrays
 from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.params import TrainParams
 from lowtide.training.checkpoint import Progress, peek_checkpoint
-from lowtide.training.fit import Fit, Steady, Steering
+from lowtide.training.fit import Fit
 from lowtide.training.losses import label_loss
+from lowtide.training.protocols import Steering
+from lowtide.training.steady import Steady
+from lowtide.training.world import World
 
 CPU = torch.device("cpu")
 RECIPE = TrainParams(
@@ -68,17 +71,23 @@ def model() -> Classifier:
     return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def work(folder: Path, recipe: TrainParams = RECIPE, steering: Steering | None = None) -> Fit:
+def work(
+    folder: Path,
+    recipe: TrainParams = RECIPE,
+    steering: Steering | None = None,
+    world: World | None = None,
+) -> Fit:
     """What a process begins with: it goes on from the folder's checkpoint, if there is one."""
-    checkpoint = folder / "train.safetensors"
+    checkpoint, world = folder / "train.safetensors", world or World()
+    share = (world.rank, world.size)
     train = Batches(arrays(), 8, shuffle=True, seed=0, device=CPU, augment=recipe.augment,
-                    drop_last=True)  # fmt: skip
-    val = Batches(arrays(), 20, shuffle=False, seed=0, device=CPU)
+                    drop_last=True, share=share)  # fmt: skip
+    val = Batches(arrays(), 20, shuffle=False, seed=0, device=CPU, share=share)
     knobs = Knobs(8, "fp32", end=recipe.epochs)
     progress = peek_checkpoint(checkpoint, "mark") or Progress("run", "mark", knobs)
     return Fit(
         model(), label_loss(0.1), train, val, recipe, progress, checkpoint, CPU,
-        steering or Steady(),
+        steering or Steady(), world,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from lowtide.models.cost import count_macs
 from lowtide.models.factory import Classifier
 from lowtide.training.checkpoint import peek_checkpoint
 from lowtide.training.fit import BudgetSpent, Fit, evaluate, fit
+from lowtide.training.profile import DeviceProfile
 from lowtide.training.recipe import make_optimizer
 from lowtide.training.record import Reading, Record
 from lowtide.training.steering import Controller
@@ -37,9 +38,8 @@ from tests.training.test_fit import Breaks, Spend, nan_at
 LONG = RECIPE.model_copy(update={"epochs": 8})
 LEVERS = Levers(batch_sizes=(4, 8, 16), land=True, epochs_min=5, compress=True)
 WEIGHTS = Weights(alpha=1.0, beta=2.0, gamma=1.0, energy_kwh=10.0, emissions_g=1000.0)
-PROFILE = Record(
-    {}, {}, 8, {"conv3x3": 1e-9, "linear": 2e-9}, {"4": 2.0, "8": 1.0, "16": 0.1}, {}, []
-)
+DEVICE = DeviceProfile({"4": 2.0, "8": 1.0, "16": 0.1}, {}, {"conv3x3": 1e-9, "linear": 2e-9})
+PROFILE = Record({}, {}, 8, DEVICE, [])
 UNKNOWN = Reading(None, None, 1.0)
 
 
@@ -64,7 +64,7 @@ def controller(
 ) -> Controller:
     return Controller(
         weights, levers, 0, (1, 8, 8), 8, energy_share_min, (meter or Meter()).read, lambda: 5.0,
-        (0.0, 0.0), (said if said is not None else []).append, recorded,
+        None, (0.0, 0.0), (said if said is not None else []).append, recorded,
     )  # fmt: skip
 
 
@@ -210,11 +210,11 @@ def test_a_measured_profile_has_every_batch_size_and_kind_of_layer(tmp_path: Pat
     one_epoch = RECIPE.model_copy(update={"epochs": 1})
     steering = controller(recorded=None)
     fit(work(tmp_path, one_epoch, steering), [])
-    found = steering.record()
-    assert found.joules_per_image.keys() == {"4", "8", "16"}
-    assert found.joules_per_mac.keys() == {"conv3x3", "linear"}
-    assert all(value > 0 for value in [*found.joules_per_image.values(),
-                                       *found.joules_per_mac.values()])  # fmt: skip
+    found = steering.record().device
+    assert found.per_image.keys() == {"4", "8", "16"}
+    assert found.per_mac.keys() == {"conv3x3", "linear"}
+    assert all(value > 0 for value in [*found.per_image.values(),
+                                       *found.per_mac.values()])  # fmt: skip
 
 
 def test_energy_that_is_unknown_moves_neither_end_nor_precision(tmp_path: Path) -> None:
@@ -361,7 +361,7 @@ class Sides(Quiet):
 
 
 def test_images_grow_to_their_full_size(tmp_path: Path) -> None:
-    profile = replace(PROFILE, small_image_cost=0.3)
+    profile = replace(PROFILE, device=replace(DEVICE, small_image=0.3))
     levers = Levers((), land=False, epochs_min=5, compress=False, image_scale=0.5)
     grown = large(tmp_path, controller(levers=levers, recorded=profile))
     sides = Sides(grown.model)

@@ -9,7 +9,7 @@ import typer
 
 from lowtide.artifacts import FAILURE, write_text
 from lowtide.cli.app import PARAMS, Json, ParamsFile, app, show
-from lowtide.errors import ArtifactError, LowtideError, UsageError
+from lowtide.errors import ArtifactError, LowtideError, ModelError, UsageError
 
 INTERRUPTED_EXIT_CODE = 130  # as a shell says of SIGINT
 
@@ -23,20 +23,29 @@ def stage(
     """Run one stage of the pipeline; what dvc.yaml calls."""
     from lowtide.stages.run import run_stage
     from lowtide.training.pacing import DEFERRED_EXIT_CODE, Deferred
+    from lowtide.training.world import Place
 
+    leads = Place.of_environment().leads  # else another process says what there is to say
     try:
         report = run_stage(name, params)
     except Deferred as deferred:
-        print(f"lowtide: {name} is {deferred}; its checkpoint is kept", file=sys.stderr)
+        if leads:
+            print(f"lowtide: {name} is {deferred}; its checkpoint is kept", file=sys.stderr)
         sys.exit(DEFERRED_EXIT_CODE)
     except KeyboardInterrupt:
-        print(f"lowtide: {name} is interrupted; run again it goes on from its last checkpoint",
-              file=sys.stderr)  # fmt: skip
+        if leads:
+            print(f"lowtide: {name} is interrupted; run again it goes on from its last checkpoint",
+                  file=sys.stderr)  # fmt: skip
         sys.exit(INTERRUPTED_EXIT_CODE)
     except LowtideError as error:
-        with suppress(ArtifactError):  # of a full disk
-            write_text(FAILURE, str(error))
+        if leads:
+            with suppress(ArtifactError):  # of a full disk
+                write_text(FAILURE, str(error))
+        elif isinstance(error, UsageError | ModelError):
+            sys.exit(error.exit_code)
         raise
+    if report is None:
+        return
     from lowtide.report.text import stage_line
 
     show(report, as_json, stage_line(report))

@@ -1,7 +1,8 @@
 """What an interval of training is run with, and what that is decided from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, Literal
 
 Precision = Literal["fp32", "bf16"]
@@ -68,7 +69,7 @@ class Inputs:
     """What was measured up to the start of an interval."""
 
     epoch: float
-    val_losses: tuple[float, ...]
+    val_losses: tuple[float, ...]  # as `told`
     noise_images: float | None
     joules_per_image: Mapping[int, float]  # by batch size, relative figures are enough
     joules_by_precision: Mapping[str, float]
@@ -78,7 +79,7 @@ class Inputs:
     epoch_emissions_g: float | None
     spent_energy_kwh: float  # by stages before
     spent_emissions_g: float
-    val_accuracies: tuple[float, ...] = ()
+    val_accuracies: tuple[float, ...] = ()  # the last one
     small_image_cost: float | None = None  # joules of the smallest image over those of a whole one
 
     @classmethod
@@ -95,6 +96,12 @@ class Inputs:
 class Decision:
     knobs: Knobs
     reasons: tuple[str, ...]
+
+
+def told(losses: Iterable[float]) -> tuple[float, ...]:
+    """The last losses, and the least of those before: as much of them as decisions depend on."""
+    *before, last, newest = (inf, inf, *losses)
+    return tuple(loss for loss in (min(before, default=inf), last, newest) if loss < inf)
 
 
 def ending(inputs: Inputs, knobs: Knobs, end: float) -> Knobs:

@@ -69,6 +69,9 @@ class Batches:
 
     With `num_views`, epoch e shows every image as in epoch e % num_views: what a teacher said of
     it then still holds. Without, every epoch augments anew.
+
+    `share` (rank, size): of each batch every size-th image from rank on, for one of `size`
+    processes; where that is none the batch is left out. `batch_size` and `len` are of the whole.
     """
 
     def __init__(
@@ -82,10 +85,11 @@ class Batches:
         augment: Augmentation = "none",
         drop_last: bool = False,
         num_views: int | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self._arrays, self._batch_size, self._shuffle = arrays, batch_size, shuffle
         self.seed, self._device, self._augment = seed, device, augment
-        self._drop_last, self._num_views = drop_last, num_views
+        self._drop_last, self._num_views, self._share = drop_last, num_views, share
         self._labels = torch.from_numpy(arrays.labels)
 
     def __len__(self) -> int:
@@ -97,17 +101,17 @@ class Batches:
         return self._batch_size
 
     def resized(self, batch_size: int) -> "Batches":
-        """The same images in batches of another size, of at most all images."""
-        other = copy(self)
-        other._batch_size = min(batch_size, len(self._labels))
+        """The same images in batches of another size, of at most all images, or as many of them as
+        give each process the same number."""
+        other, (_, size) = copy(self), self._share
+        other._batch_size = min(batch_size, len(self._labels) // size * size)
         return other
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        order = self._order(epoch)
-        rows = [
-            order[start : start + self._batch_size]
-            for start in range(0, len(self) * self._batch_size, self._batch_size)
-        ]
+        order, (rank, size) = self._order(epoch), self._share
+        starts = range(0, len(self) * self._batch_size, self._batch_size)
+        whole = [order[start : start + self._batch_size] for start in starts]
+        rows = [batch[rank::size] for batch in whole if len(batch) > rank]
         view = epoch if self._num_views is None else epoch % self._num_views
         moves = draw_moves(self._augment, self._arrays.images.shape, (self.seed, view))
         for chosen, (images, labels) in zip(rows, self._fetch(rows), strict=True):

@@ -44,8 +44,8 @@ def open_sources() -> list[EnergySource]:
 
 
 def kind(component: str) -> str:
-    """gpu of gpu0, cpu of cpu1."""
-    return component.rstrip("0123456789")
+    """gpu of gpu0, cpu of cpu1, also of cpu1@node2."""
+    return component.partition("@")[0].rstrip("0123456789")
 
 
 def resolution_s(source: str) -> float | None:

@@ -76,6 +76,10 @@ class Gates(nn.Module):
         ]
         torch.autograd.backward([d for d, _ in reached], [g for _, g in reached])
 
+    def gradients(self) -> list[Tensor]:
+        """What the draw has got so far: [channels], by group that had a part in the loss."""
+        return [value.grad for value in self._values if value.grad is not None]
+
     def settle(self) -> None:
         """For evaluation: every gate at its middle, without noise."""
         with torch.no_grad():

@@ -24,9 +24,11 @@ from lowtide.energy.ledger import Interval, Ledger
 from lowtide.energy.meter import EnergyMeter, Window
 from lowtide.energy.sources import EnergySource
 from lowtide.energy.totals import Totals
+from lowtide.errors import PeerError
 from lowtide.params import Params
 from lowtide.tracking import Run, Tracker, delivery, wait_for_run_id
 from lowtide.training.pacing import Deferred
+from lowtide.training.world import World
 
 VERSIONED = ("lowtide", "torch", "onnxruntime", "onnx", "numpy", "codecarbon")
 
@@ -44,6 +46,7 @@ class StageContext:
     ledger: Ledger
     run: Run
     pipeline: Run
+    world: World
     done: bool = False  # the session ends with this stage
 
     @property
@@ -70,7 +73,11 @@ def fingerprint(*parts: Any) -> str:
 
 @contextmanager
 def stage_context(
-    stage: str, params: Params, resumed_run_id: str | None, sources: Sequence[EnergySource]
+    stage: str,
+    params: Params,
+    resumed_run_id: str | None,
+    sources: Sequence[EnergySource],
+    world: World,
 ) -> Iterator[StageContext]:
     """Open everything, and close it in the right order whatever the body does."""
     artifacts.DEFERRED.unlink(missing_ok=True)
@@ -86,7 +93,7 @@ def stage_context(
         try:
             with meter.window(run_id, stage) as window:
                 context = StageContext(
-                    stage, run_id, current, clock, source, window, ledger, run, pipeline
+                    stage, run_id, current, clock, source, window, ledger, run, pipeline, world
                 )
                 yield context
             status, done = "FINISHED", context.done
@@ -95,6 +102,10 @@ def stage_context(
                 artifacts.DEFERRED, {"until": _iso(deferred.until), "left_at": _iso(clock.now())}
             )
             session.leave(artifacts.STATE, current, deferred.until)
+            status = "SCHEDULED"
+            raise
+        except PeerError:  # torchrun starts it again
+            session.leave(artifacts.STATE, current, clock.now())
             status = "SCHEDULED"
             raise
         finally:

@@ -1,12 +1,13 @@
 """What the controller of a stage works with: budgets, weights, levers, and what is read live."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from lowtide import artifacts
 from lowtide.carbon.signal import IntensitySource, intensity_at
 from lowtide.clock import Clock
-from lowtide.controller.knobs import Levers, Weights
+from lowtide.controller.knobs import Levers, Trying, Weights
 from lowtide.data.batches import load_card
 from lowtide.energy.budget import Budget
 from lowtide.errors import CarbonError
@@ -29,8 +30,9 @@ def training_budget(params: Params, context: StageContext) -> Budget:
     )
 
 
-def make_controller(params: Params, context: StageContext, budget: Budget) -> Controller:
-    settings = params.controller
+def make_controller(
+    params: Params, context: StageContext, budget: Budget, trying: Trying | None
+) -> Controller:
     usual = _usual_intensity(context.source, context.clock)
 
     def read() -> Reading:
@@ -40,19 +42,41 @@ def make_controller(params: Params, context: StageContext, budget: Budget) -> Co
         relative = now / usual if now is not None and usual else 1.0
         return Reading(totals.energy_kwh, totals.emissions_g, relative)
 
-    def power_w() -> float:
-        """So far; where it is unknown 1 W: then figures are in seconds, which compare as well."""
-        return context.window.totals().mean_power_w or 1.0
+    def power_w() -> float | None:
+        return context.window.totals().mean_power_w
 
+    spent = (budget.spent_kwh, budget.spent_g)
+    return _controller(params, trying, read, power_w, spent, context.say)
+
+
+def following_controller(params: Params, trying: Trying | None) -> Controller:
+    """For a process that is told what is measured, and says nothing."""
+
+    def ask() -> NoReturn:
+        raise AssertionError("the process that leads is the one to measure")
+
+    return _controller(params, trying, ask, ask, (0.0, 0.0), lambda _: None)
+
+
+def _controller(
+    params: Params,
+    trying: Trying | None,
+    read: Callable[[], Reading],
+    power_w: Callable[[], float | None],
+    spent: tuple[float, float],
+    say: Callable[[str], None],
+) -> Controller:
+    settings = params.controller
     return Controller(
         make_weights(params),
         Levers(
-            settings.batch_sizes,
+            settings.batch_sizes if trying is None else (),
             settings.land,
             settings.epochs_min,
             settings.gates,
             settings.accuracy_target,
             settings.image_scale,
+            trying,
         ),
         params.seed,
         load_card(artifacts.DATA).shape,
@@ -60,8 +84,9 @@ def make_controller(params: Params, context: StageContext, budget: Budget) -> Co
         settings.energy_share_min,
         read,
         power_w,
-        (budget.spent_kwh, budget.spent_g),
-        context.say,
+        params.budgets.inference_energy_j_max,
+        spent,
+        say,
         None if settings.decisions is None else Record.read(settings.decisions),
     )
 

@@ -1,6 +1,6 @@
 """What train, distill and prune share: data, hooks and the report of a fit."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from lowtide import artifacts
-from lowtide.controller.knobs import Knobs, Precision
-from lowtide.data.batches import Batches, Card, load_card, load_split
+from lowtide.controller.knobs import Precision
+from lowtide.data.batches import Card, load_card, load_split
 from lowtide.energy.budget import BudgetWatch
 from lowtide.errors import UsageError
 from lowtide.models.cost import count_macs, count_parameters
@@ -18,6 +18,7 @@ from lowtide.models.weights import load_model
 from lowtide.params import DistillParams, FitParams, Params
 from lowtide.planning.chart import plan_figure
 from lowtide.planning.horizon import Decision
+from lowtide.stages.beginning import MakeLoss, Start, begin
 from lowtide.stages.context import StageContext, fingerprint
 from lowtide.stages.controlling import (
     log_decisions,
@@ -25,18 +26,21 @@ from lowtide.stages.controlling import (
     make_weights,
     training_budget,
 )
-from lowtide.training.allocator import keep_freed_memory
-from lowtide.training.checkpoint import Progress, peek_checkpoint
-from lowtide.training.fit import BudgetSpent, Fit, Steady, fit
+from lowtide.stages.powering import power_levels
+from lowtide.stages.recurring import recurrence
+from lowtide.training.checkpoint import peek_checkpoint
+from lowtide.training.fit import BudgetSpent, Fit, fit
+from lowtide.training.leading import led
 from lowtide.training.limits import BudgetGuard, Leaving
 from lowtide.training.losses import LossFunction, distillation_loss
 from lowtide.training.pacing import Pacer, Pause
+from lowtide.training.power_levels import PowerLevels
 from lowtide.training.progress import ObjectiveCurves, Progression
-from lowtide.training.recipe import choose_precision, pick_device
+from lowtide.training.protocols import Hook
+from lowtide.training.recipe import pick_device
+from lowtide.training.steady import Steady
 from lowtide.training.steering import Controller
 from lowtide.training.teacher import TeacherAnswers
-
-MakeLoss = Callable[[Precision], LossFunction]
 
 
 def model_spec(factory: str, card: Card) -> ModelSpec:
@@ -65,44 +69,44 @@ def run_fit(
     Raises:
         UsageError: the training budget does not last for one epoch.
     """
-    keep_freed_memory()
-    torch.manual_seed(params.seed)
-    device = pick_device()
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    train, val = _batches(recipe, params.seed, device)
-    progress = peek_checkpoint(context.checkpoint, mark)
-    resumed = progress is not None
-    step_ms: dict[str, float] = {}
-    if progress is None:
-        batch = next(iter(train.epoch(0)))
-        precision, step_ms = choose_precision(recipe.precision, model, batch.images, batch.labels)
-        knobs = Knobs(min(recipe.batch_size, len(batch.labels)), precision, end=recipe.epochs)
-        progress = Progress(context.run_id, mark, knobs)
+    world = context.world
+    again = recurrence(params, context) if controlled else None
+    trying = None if again is None else again.trying
+    start = begin(params, recipe, world, model, context.checkpoint, mark, context.run_id, trying)
     budget = training_budget(params, context)
-    steering = make_controller(params, context, budget) if controlled else Steady()
+    steering = make_controller(params, context, budget, trying) if controlled else Steady()
     leaving = Leaving(context.clock)
-    pacer = _pacer(params, replace(context, clock=leaving.clock), later_work)
-    work = Fit(
-        model, make_loss(progress.knobs.precision), train, val, recipe, progress,
-        context.checkpoint, device, steering,
-    )  # fmt: skip
+    work = start.fit(make_loss, steering)
     guard = BudgetGuard(BudgetWatch(budget, context.say), context.window.totals)
     with (
+        power_levels(params.controller.power_limits if controlled else 0, context) as levels,
         Progression(context.stage, context.window, context.run, recipe.epochs) as progression,
         leaving.listening(),
     ):
+        pacer = _pacer(params, replace(context, clock=leaving.clock), later_work, levels)
         curves = ObjectiveCurves(make_weights(params), budget, context.window, context.run)
-        _fit(work, [leaving, pacer, progression, curves, guard])
+        hooks: list[Hook] = [
+            leaving,
+            *([levels] if levels else []),
+            pacer,
+            progression,
+            curves,
+            guard,
+        ]
+        fit_in_budget(work, led(hooks, world))
     model.cpu()
     work.best.unlink(missing_ok=True)
     _log_curves(context, work.progress.history)
-    report = _report(work, pacer, step_ms, resumed)
+    report = _report(work, pacer, start)
     if isinstance(steering, Controller):
         report |= log_decisions(steering, context)
+    if again is not None:
+        report["recurring"] = again.record(work, context)
     return report
 
 
-def _fit(work: Fit, hooks: list[Any]) -> None:
+def fit_in_budget(work: Fit, hooks: Sequence[Hook]) -> None:
+    """UsageError: the training budget does not last for one epoch."""
     try:
         fit(work, hooks)
     except BudgetSpent:
@@ -133,18 +137,9 @@ def taught_by_teacher(params: Params, recipe: DistillParams) -> MakeLoss:
     return make
 
 
-def _batches(recipe: FitParams, seed: int, device: torch.device) -> tuple[Batches, Batches]:
-    train = load_split(artifacts.DATA, "train")
-    val = load_split(artifacts.DATA, "val")
-    return (
-        Batches(train, min(recipe.batch_size, len(train.labels)), shuffle=True, seed=seed,
-                device=device, augment=recipe.augment, drop_last=True,
-                num_views=getattr(recipe, "views", None)),
-        Batches(val, 500, shuffle=False, seed=seed, device=device),
-    )  # fmt: skip
-
-
-def _pacer(params: Params, context: StageContext, later_work: float) -> Pacer:
+def _pacer(
+    params: Params, context: StageContext, later_work: float, levels: PowerLevels | None
+) -> Pacer:
     def on_pause(pause: Pause, decision: Decision) -> None:
         print(f"{context.stage}: paused until {pause.end:%d %b %H:%M} UTC ({decision.reason})")
         if decision.plan is None:
@@ -156,7 +151,7 @@ def _pacer(params: Params, context: StageContext, later_work: float) -> Pacer:
 
     return Pacer(
         context.clock, context.source, params.schedule, context.session.deadline,
-        context.window, later_work, on_pause,
+        context.window, later_work, on_pause, levels,
     )  # fmt: skip
 
 
@@ -172,7 +167,7 @@ def _log_curves(context: StageContext, history: list[dict[str, float]]) -> None:
     context.run.log_artifact(path)
 
 
-def _report(work: Fit, pacer: Pacer, step_ms: dict[str, float], resumed: bool) -> dict[str, Any]:
+def _report(work: Fit, pacer: Pacer, start: Start) -> dict[str, Any]:
     def text(instant: datetime) -> str:
         return instant.isoformat().replace("+00:00", "Z")
 
@@ -185,10 +180,12 @@ def _report(work: Fit, pacer: Pacer, step_ms: dict[str, float], resumed: bool) -
         "over_budget": progress.over_budget,
         "restores": progress.restores,
         "precision": progress.knobs.precision,
-        "step_ms": step_ms,
+        "step_ms": start.step_ms,
         "device": str(work.device),
+        "num_processes": work.world.size,
+        "num_nodes": work.world.num_nodes,
         "num_threads": torch.get_num_threads(),
-        "resumed": resumed,
+        "resumed": start.resumed,
         "num_parameters": count_parameters(work.model),
         "num_macs": count_macs(work.model, card.shape),
         "num_pauses": len(pacer.pauses),

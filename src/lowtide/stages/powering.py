@@ -21,6 +21,9 @@ def limits_folder() -> Path:
 def power_levels(num_limits: int, context: StageContext) -> Iterator[PowerLevels | None]:
     """`num_limits` evenly spaced limits to be measured and planned with; None for 0, and where no
     limit can be changed (`PowerLimit` says why)."""
+    if num_limits > 0 and context.world.num_nodes > 1:
+        context.say("power limits stay as they are: they are changed on one node alone")
+        num_limits = 0
     if num_limits == 0:
         yield None
         return

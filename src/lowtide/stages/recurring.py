@@ -1,7 +1,9 @@
 """A job that comes again: which batch size this run takes, and what came of it for the next one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
+from typing import Any
 
 from lowtide.controller.knobs import Trying
 from lowtide.controller.power import Tradeoff
@@ -26,19 +28,38 @@ class Recurrence:
     reason: str
     target: float
 
-    def record(self, work: Fit, context: StageContext, gave_up_kwh: float | None) -> None:
-        """Once, when the fit is over. What was given up has cost what it had by then."""
+    def record(self, work: Fit, context: StageContext) -> dict[str, Any]:
+        """Once, when the fit is over; returns what the report says of it.
+
+        A batch size that was given up has cost what it had by then.
+        """
         totals, progress = context.window.totals(), work.progress
+        spent_kwh, gave_up = totals.energy_kwh, progress.knobs.batch_size != self.trying.batch_size
+        if gave_up:
+            spent_kwh = self._given_up_kwh(progress.steering)
         best = max((row["val_accuracy"] for row in progress.history), default=0.0)
-        spent_kwh = totals.energy_kwh if gave_up_kwh is None else gave_up_kwh
-        began = min(i.started_at for i in context.ledger.intervals(context.run_id))
+        reached = not gave_up and best >= self.target
         self.job.record(
             TrialRow(
                 self.name, self.trying.batch_size, None,
                 None if spent_kwh is None else spent_kwh * KWH_IN_J, totals.duration_s,
-                totals.emissions_g, gave_up_kwh is None and best >= self.target, began,
+                totals.emissions_g, reached,
+                min(i.started_at for i in context.ledger.intervals(context.run_id)),
             )
         )  # fmt: skip
+        return {
+            "job": self.name, "batch_size": self.trying.batch_size, "reason": self.reason,
+            "reached_target": reached, "gave_up": gave_up,
+        }  # fmt: skip
+
+    def _given_up_kwh(self, steering: Mapping[str, Any]) -> float | None:
+        """Energy by the decision that took another batch size."""
+        tried = self.trying.batch_size
+        decisions = steering["decisions"]
+        found: float | None = next(
+            one["inputs"]["energy_kwh"] for one in decisions if one["knobs"]["batch_size"] != tried
+        )
+        return found
 
 
 def recurrence(params: Params, context: StageContext) -> Recurrence | None:

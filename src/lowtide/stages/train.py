@@ -7,14 +7,20 @@ import torch
 
 from lowtide import artifacts
 from lowtide.data.batches import load_card
-from lowtide.models.factory import build
+from lowtide.errors import UsageError
+from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.models.weights import save_model
 from lowtide.params import Params
+from lowtide.stages.beginning import MakeLoss
 from lowtide.stages.context import StageContext
 from lowtide.stages.fitting import fingerprint, model_spec, resumable_run, run_fit
+from lowtide.stages.following import follow_fit
 from lowtide.training.checkpoint import delete_checkpoints
 from lowtide.training.estimate import estimate_hours
 from lowtide.training.losses import label_loss
+from lowtide.training.world import World
+
+CHECKPOINT = artifacts.CHECKPOINTS / "train.safetensors"
 
 
 def _mark(params: Params) -> str:
@@ -35,21 +41,46 @@ def _recorded(params: Params) -> list[Path]:
 def resumable(params: Params) -> str | None:
     if not (artifacts.DATA / "card.json").exists():
         return None
-    return resumable_run(artifacts.CHECKPOINTS / "train.safetensors", _mark(params))
+    return resumable_run(CHECKPOINT, _mark(params))
 
 
 def run(params: Params, context: StageContext) -> dict[str, Any]:
-    spec = model_spec(params.model.teacher, load_card(artifacts.DATA))
-    torch.manual_seed(params.seed)
-    model = build(spec)
+    model, spec = _untrained(params)
     figures = run_fit(
-        params, params.train, context, model,
-        lambda _precision: label_loss(params.train.label_smoothing),
+        params, params.train, context, model, _make_loss(params),
         _mark(params), _later_work(params, context), controlled=True,
     )  # fmt: skip
     save_model(artifacts.TEACHER, model, spec)
     delete_checkpoints(context.checkpoint)
     return figures
+
+
+def require_shares(params: Params, num_processes: int) -> None:
+    """UsageError: some batch cannot be shared evenly."""
+    sizes = [("train.batch_size", params.train.batch_size)]
+    sizes += [("controller.batch_sizes", size) for size in params.controller.batch_sizes]
+    for key, size in sizes:
+        if size % num_processes:
+            raise UsageError(
+                f"{num_processes} processes cannot share a batch of {size} images evenly: make "
+                f"{key} a multiple of {num_processes}"
+            )
+
+
+def follow(params: Params, world: World) -> None:
+    """The same, in a process that follows the one that runs it."""
+    model, _ = _untrained(params)
+    follow_fit(params, params.train, world, model, _make_loss(params), CHECKPOINT, _mark(params))
+
+
+def _untrained(params: Params) -> tuple[Classifier, ModelSpec]:
+    spec = model_spec(params.model.teacher, load_card(artifacts.DATA))
+    torch.manual_seed(params.seed)
+    return build(spec), spec
+
+
+def _make_loss(params: Params) -> MakeLoss:
+    return lambda _precision: label_loss(params.train.label_smoothing)
 
 
 def _later_work(params: Params, context: StageContext) -> float:

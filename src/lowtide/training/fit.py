@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from lowtide.data.batches import Batch, Batches
 from lowtide.errors import ModelError
 from lowtide.params import FitParams
 from lowtide.training.average import EVERY, WeightAverage
+from lowtide.training.batch_norm import over_all_processes
 from lowtide.training.checkpoint import (
     Progress,
     restore_checkpoint,
@@ -28,73 +28,14 @@ from lowtide.training.checkpoint import (
     usable_checkpoint,
 )
 from lowtide.training.losses import LossFunction
+from lowtide.training.protocols import Hook, Steering
 from lowtide.training.recipe import autocast, make_optimizer
 from lowtide.training.resize import shrink
 from lowtide.training.schedule import image_side, learning_rate
+from lowtide.training.world import World
 
 MAX_RESTORES = 3
 RATE_AFTER_RESTORE = 0.5
-
-
-class Hook(Protocol):
-    """`step` of `num_steps` counts steps of the base batch over all epochs, in parts of one."""
-
-    def before_step(self, step: float, num_steps: float) -> None:
-        """May wait, or raise `Deferred`."""
-
-    def after_step(self, step: float, num_steps: float, loss: float) -> None:
-        """May raise `BudgetSpent`."""
-
-    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
-
-
-class Steering(Protocol):
-    """Decides what each epoch is run with, and holds the gates, if there are any.
-
-    lands: the fit may end before the recipe's last epoch.
-    """
-
-    @property
-    def lands(self) -> bool: ...
-
-    def resume(self, work: "Fit", extra: dict[str, Tensor]) -> None: ...
-
-    def next_epoch(self, work: "Fit") -> None:
-        """Set `work.progress.knobs`; channels may leave the model."""
-
-    def backward(self, work: "Fit", batch: Batch) -> float:
-        """Gradients of the whole objective; returns the loss of the labels."""
-
-    def after_update(self) -> None: ...
-
-    def settle(self) -> None:
-        """What is drawn at random for a step is at its middle, until the next step."""
-
-    def tensors(self) -> dict[str, Tensor]: ...
-
-    def finish(self, work: "Fit") -> None: ...
-
-
-class Steady:
-    """Nothing is decided: every epoch is run with what the recipe says."""
-
-    lands = False
-
-    def resume(self, work: "Fit", extra: dict[str, Tensor]) -> None: ...
-
-    def next_epoch(self, work: "Fit") -> None: ...
-
-    def backward(self, work: "Fit", batch: Batch) -> float:
-        return backward(work, batch)
-
-    def after_update(self) -> None: ...
-
-    def settle(self) -> None: ...
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {}
-
-    def finish(self, work: "Fit") -> None: ...
 
 
 class BudgetSpent(Exception):  # noqa: N818 -- no error: training ends with the best it has
@@ -117,9 +58,11 @@ class Fit:
     progress: Progress
     checkpoint: Path
     device: torch.device
-    steering: "Steering"
+    steering: Steering
+    world: World = field(default_factory=World)
     average: WeightAverage = field(default_factory=WeightAverage)
     optimizer: torch.optim.SGD = field(init=False)
+    _replica: nn.Module | None = None
 
     def __post_init__(self) -> None:
         self.optimizer = make_optimizer(self.model, self.recipe)
@@ -148,7 +91,31 @@ class Fit:
         """Whether validation is of averaged weights: at full rate, where it may be left early."""
         return self.steering.lands and not self.knobs.landed
 
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, K] of this process's images."""
+        model = self.model if self._replica is None else self._replica
+        return model(images)  # type: ignore[no-any-return]
+
+    @contextmanager
+    def replicated(self) -> Iterator[None]:
+        """In the body gradients through `forward` are means over all processes.
+
+        Anew for each epoch, since channels leave between two.
+        """
+        self._replica = self.world.replica(self.model)
+        try:
+            yield
+        finally:
+            self._replica = None
+
+    def usable(self, path: Path) -> tuple[Path, Progress] | None:
+        """The checkpoint that the process that leads can use: all load the same."""
+        mark = self.progress.fingerprint
+        return self.world.share(lambda: usable_checkpoint(path, mark))
+
     def save(self, path: Path | None = None) -> None:
+        if not self.world.leads:
+            return
         extra = {f"average.{name}": value for name, value in self.average.tensors().items()}
         extra |= {f"steering.{name}": value for name, value in self.steering.tensors().items()}
         save_checkpoint(path or self.checkpoint, self.progress, self.model, self.optimizer, extra)
@@ -166,7 +133,13 @@ def fit(work: Fit, hooks: Sequence[Hook]) -> list[dict[str, float]]:
         ModelError: the loss is again not finite.
         BudgetSpent: no epoch was through when a budget was used up.
     """
-    found = usable_checkpoint(work.checkpoint, work.progress.fingerprint)
+    with over_all_processes(work.model, work.world):
+        _to_the_end(work, hooks)
+    return work.progress.history
+
+
+def _to_the_end(work: Fit, hooks: Sequence[Hook]) -> None:
+    found = work.usable(work.checkpoint)
     if found is None:
         work.save()  # a kill in the first epoch, too, is followed by the same run
     else:
@@ -185,7 +158,6 @@ def fit(work: Fit, hooks: Sequence[Hook]) -> list[dict[str, float]]:
         if work.knobs.cut and work.progress.best_accuracy > _last_accuracy(work):
             _load_best(work)
     work.steering.finish(work)
-    return work.progress.history
 
 
 def _last_accuracy(work: Fit) -> float:
@@ -203,10 +175,13 @@ def _decided(work: Fit) -> bool:
 
 def _run_epoch(work: Fit, hooks: Sequence[Hook]) -> None:
     progress = work.progress
-    train_loss = _pass_over_data(work, hooks)
+    with work.replicated():
+        train_loss = _pass_over_data(work, hooks)
     work.steering.settle()
     with work.average.in_place(work.model):
-        loss, accuracy = evaluate(work.model, work.val, work.device, work.knobs.precision)
+        loss, accuracy = evaluate(
+            work.model, work.val, work.device, work.knobs.precision, work.world
+        )
         _require_finite(work, loss)  # the last update may have broken what the loss before was of
         row = {"train_loss": train_loss, "val_loss": loss, "val_accuracy": accuracy}
         progress.history.append(row)
@@ -257,8 +232,8 @@ def _take_step(work: Fit, batch: Batch) -> float:
 
 
 def _reseed(work: Fit) -> None:
-    """What a model draws in a step (dropout) follows from seed, epoch and step."""
-    where = (work.train.seed, work.progress.epoch, work.progress.step)
+    """What a model draws in a step (dropout) follows from seed, epoch, step and process."""
+    where = (work.train.seed, work.progress.epoch, work.progress.step, work.world.rank)
     torch.manual_seed(int(np.random.SeedSequence(where).generate_state(1)[0]))
 
 
@@ -271,13 +246,13 @@ def _require_finite(work: Fit, loss: float) -> None:
 
 
 def backward(work: Fit, batch: Batch) -> float:
-    """Gradients of the loss of one batch; returns the loss."""
+    """Gradients of the loss of one batch; returns the loss. Both are means over all processes."""
     side = image_side(work.epoch, min(batch.images.shape[2:]), work.knobs)
     with autocast(work.device, work.knobs.precision):
-        logits = work.model(shrink(batch.images, side))
+        logits = work.forward(shrink(batch.images, side))
     loss = work.loss(batch, logits.float())
     loss.backward()  # type: ignore[no-untyped-call]
-    return loss.item()
+    return work.world.mean(loss.item())
 
 
 def _load(work: Fit, path: Path, progress: Progress) -> None:
@@ -285,6 +260,7 @@ def _load(work: Fit, path: Path, progress: Progress) -> None:
     extra = restore_checkpoint(path, work.model, work.optimizer)
     work.average.load(_named(extra, "average."), work.device)
     work.steering.resume(work, _named(extra, "steering."))
+    work.world.barrier()  # before the file is replaced
 
 
 def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -293,7 +269,7 @@ def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _load_best(work: Fit) -> None:
     """Weights and gates of the best epoch; what has been done since stays in the history."""
-    now, found = work.progress, usable_checkpoint(work.best, work.progress.fingerprint)
+    now, found = work.progress, work.usable(work.best)
     now.over_budget = True
     if found is not None:
         path, best = found
@@ -303,7 +279,7 @@ def _load_best(work: Fit) -> None:
 def _calm_down(work: Fit, error: NotFiniteError) -> None:
     """Back to the last good checkpoint, slower."""
     restores = work.progress.restores + 1
-    found = usable_checkpoint(work.checkpoint, work.progress.fingerprint)
+    found = work.usable(work.checkpoint)
     if restores > MAX_RESTORES or found is None:
         raise error
     _load(work, *found)
@@ -324,9 +300,13 @@ def _saved_on_interruption(work: Fit) -> Iterator[None]:
 
 
 def evaluate(
-    model: nn.Module, batches: Batches, device: torch.device, precision: Precision
+    model: nn.Module,
+    batches: Batches,
+    device: torch.device,
+    precision: Precision,
+    world: World | None = None,
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy on a split."""
+    """Mean cross-entropy and accuracy on a split, of which each process has its share."""
     model.eval()
     total_loss = correct = total = 0.0
     with torch.no_grad(), autocast(device, precision):
@@ -335,4 +315,5 @@ def evaluate(
             total_loss += float(nn.functional.cross_entropy(logits, batch.labels, reduction="sum"))
             correct += int((logits.argmax(1) == batch.labels).sum())
             total += len(batch.labels)
+    total_loss, correct, total = (world or World()).sum(total_loss, correct, total)
     return total_loss / total, correct / total

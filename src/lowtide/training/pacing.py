@@ -21,8 +21,11 @@ MAY_DEFER = "LOWTIDE_MAY_DEFER"
 
 class Deferred(Exception):  # noqa: N818 -- no error: the plan says to come back later
     def __init__(self, until: datetime) -> None:
-        super().__init__(f"deferred until {until.isoformat()}")
+        super().__init__(until)
         self.until = until
+
+    def __str__(self) -> str:
+        return f"deferred until {self.until.isoformat()}"
 
 
 class Window(Protocol):

@@ -8,6 +8,7 @@ from lowtide.artifacts import read_json
 from lowtide.controller.knobs import Knobs
 from lowtide.controller.noise import NoiseScale
 from lowtide.errors import UsageError
+from lowtide.training.profile import DeviceProfile
 
 
 @dataclass(frozen=True)
@@ -25,18 +26,18 @@ class State:
 
     gates: bool = False  # on the model now
     noise: NoiseScale = field(default_factory=NoiseScale)
-    joules_per_mac: dict[str, float] = field(default_factory=dict)
+    device: DeviceProfile = field(default_factory=DeviceProfile)
     reference_j: float = 0.0
-    joules_per_image: dict[str, float] = field(default_factory=dict)  # by batch size
-    joules_by_precision: dict[str, float] = field(default_factory=dict)  # per image
-    small_image_cost: float | None = None  # of a step on the smallest images over whole ones
     pressure: float = 0.0
     last: tuple[float, float | None, float | None] | None = None  # position, kWh, g an epoch ago
     decisions: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> "State":
-        return cls(**{**content, "noise": NoiseScale(**content["noise"])}) if content else cls()
+        if not content:
+            return cls()
+        noise, device = NoiseScale(**content["noise"]), DeviceProfile(**content["device"])
+        return cls(**{**content, "noise": noise, "device": device})
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,14 @@ class Record:
     weights: dict[str, float]
     levers: dict[str, Any]
     base_size: int
-    joules_per_mac: dict[str, float]
-    joules_per_image: dict[str, float]
-    joules_by_precision: dict[str, float]
+    device: DeviceProfile
     decisions: list[dict[str, Any]]
-    small_image_cost: float | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Record":
         content = read_json(path)
         try:
-            record = cls(**content)
+            record = cls(**{**content, "device": DeviceProfile(**content["device"])})
             for one in record.decisions:
                 Knobs(**one["knobs"]), float(one["pressure"]), tuple(one["reasons"])
             return record

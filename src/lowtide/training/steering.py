@@ -7,16 +7,14 @@ import torch
 from torch import Tensor
 
 from lowtide.controller.decide import decide
-from lowtide.controller.image_size import image_side
-from lowtide.controller.knobs import Decision, Inputs, Levers, Precision, Weights
+from lowtide.controller.knobs import Decision, Inputs, Levers, Weights, told
 from lowtide.data.batches import Batch
-from lowtide.objective.calibration import joules_per_mac
 from lowtide.objective.learning import GateLearning
 from lowtide.objective.removal import adopt_momentum
 from lowtide.training.fit import Fit, backward
-from lowtide.training.recipe import make_optimizer, step_seconds
+from lowtide.training.profile import measure
+from lowtide.training.recipe import make_optimizer
 from lowtide.training.record import Reading, Record, State
-from lowtide.training.resize import shrink
 
 NOISE_EVERY = 10  # steps between two looks at the gradient's noise
 GATED = 0.6  # share of the epochs with gates: then they are folded in, and the rest is fine-tuning
@@ -28,8 +26,9 @@ PRESSED = 0.6  # the same once the projection passes the budget
 class Controller:
     """Steering by `controller.decide`, once an epoch.
 
-    power_w: mean power while the device is profiled, for joules. recorded: what a former run has
-    measured and decided, which is taken instead of new figures.
+    power_w: mean power while the device is profiled, None where unknown. inference_j: what an
+    inference may take; gates press by how many times the network takes it. recorded: what a former
+    run has measured and decided, which is taken instead of new figures.
     """
 
     weights: Weights
@@ -39,7 +38,8 @@ class Controller:
     round_to: int
     energy_share_min: float
     read: Callable[[], Reading]
-    power_w: Callable[[], float]
+    power_w: Callable[[], float | None]
+    inference_j: float | None
     spent: tuple[float, float]  # kWh and grams of the stages before
     say: Callable[[str], None]
     recorded: Record | None = None
@@ -66,8 +66,7 @@ class Controller:
         self._base_size = work.train.batch_size
         if work.progress.epoch == 0:
             self._profile(work)
-        reading = self.read()
-        inputs = self._inputs(work, reading)
+        reading, inputs = work.world.share(lambda: self._looked(work))
         decision = self._decide(work, inputs)
         work.progress.knobs = decision.knobs
         reasons = [*decision.reasons, *self._compress(work)]
@@ -83,6 +82,10 @@ class Controller:
         self.state.last = (inputs.epoch, reading.energy_kwh, reading.emissions_g)
         work.progress.steering = asdict(self.state)
 
+    def _looked(self, work: Fit) -> tuple[Reading, Inputs]:
+        reading = self.read()
+        return reading, self._inputs(work, reading)
+
     def backward(self, work: Fit, batch: Batch) -> float:
         step = work.progress.step
         if self._learning is not None:
@@ -90,6 +93,7 @@ class Controller:
         measured = self.levers.batch_sizes and step % NOISE_EVERY == 0 and len(batch.labels) > 1
         loss = self._in_halves(work, batch) if measured else backward(work, batch)
         if self._learning is not None:
+            work.world.average_(self._learning.gates.gradients())
             self._learning.gates.pull(0.5 if measured else 1.0)
             self._learning.penalty(self.state.pressure).backward()  # type: ignore[no-untyped-call]
         return loss
@@ -116,9 +120,8 @@ class Controller:
     def record(self) -> Record:
         state = self.state
         return Record(
-            asdict(self.weights), asdict(self.levers), self._base_size, state.joules_per_mac,
-            state.joules_per_image, state.joules_by_precision, state.decisions,
-            state.small_image_cost,
+            asdict(self.weights), asdict(self.levers), self._base_size, state.device,
+            state.decisions,
         )  # fmt: skip
 
     def _pressure(self, reading: Reading) -> float:
@@ -127,17 +130,17 @@ class Controller:
         if self.recorded is not None and index < len(self.recorded.decisions):
             return float(self.recorded.decisions[index]["pressure"])
         weights = self.weights
-        return (weights.beta + weights.gamma * reading.intensity) / weights.alpha
+        pressure = (weights.beta + weights.gamma * reading.intensity) / weights.alpha
+        if self.inference_j is None or not self.state.device.in_joules:
+            return pressure
+        return pressure * self.state.reference_j / self.inference_j
 
     def _profile(self, work: Fit) -> None:
         """What an image costs here by batch size, and a multiply-add by kind of layer."""
         if self.recorded is not None:
-            self.state.joules_per_image = self.recorded.joules_per_image
-            self.state.joules_per_mac = self.recorded.joules_per_mac
-            self.state.joules_by_precision = self.recorded.joules_by_precision
-            self.state.small_image_cost = self.recorded.small_image_cost
+            self.state.device = self.recorded.device
         else:
-            self._measure(work)
+            self.state.device = measure(work, self.levers, self.power_w, self.say)
         if self.levers.compress:
             self._begin_gates(work)
 
@@ -151,54 +154,10 @@ class Controller:
             self._learning, self.state.gates = learning, True
             self.state.reference_j = learning.gates.reference_j
 
-    def _measure(self, work: Fit) -> None:
-        work.model.train()
-        present = work.knobs
-        sizes = self.levers.batch_sizes or (present.batch_size,)
-        batch = next(iter(work.train.resized(max(sizes)).epoch(0)))
-        power_w = self.power_w()
-
-        def joules_per_image(size: int, precision: Precision) -> float:
-            images, labels = batch.images[:size], batch.labels[:size]
-            return power_w * step_seconds(work.model, images, labels, precision) / len(labels)
-
-        for size in (size for size in sizes if size <= len(batch.labels)):
-            self.state.joules_per_image[str(size)] = joules_per_image(size, present.precision)
-        both: tuple[Precision, Precision] = ("fp32", "bf16")
-        self.state.joules_by_precision = {
-            name: joules_per_image(present.batch_size, name) for name in both
-        }
-        self.state.small_image_cost = self._small_image_cost(work, batch)
-        if self.levers.compress:
-            images = batch.images[: present.batch_size]
-            self.state.joules_per_mac = joules_per_mac(
-                work.model, images, power_w, bf16=present.precision == "bf16"
-            )
-
-    def _small_image_cost(self, work: Fit, batch: Batch) -> float | None:
-        """Time of a step on the smallest images over that on whole ones; None if there are none."""
-        full = min(batch.images.shape[2:])
-        side = image_side(full, self.levers.image_scale)
-        if side == full:
-            return None
-        images, labels = (
-            batch.images[: work.knobs.batch_size],
-            batch.labels[: work.knobs.batch_size],
-        )
-
-        def seconds(side: int) -> float:
-            return step_seconds(work.model, shrink(images, side), labels, work.knobs.precision)
-
-        try:
-            return seconds(side) / seconds(full)
-        except RuntimeError as error:  # a network that takes one size alone
-            self.say(f"images keep their size: the network does not take {side} ({error})")
-            return None
-
     def _attach(self, work: Fit) -> GateLearning:
         num_steps = work.recipe.epochs * len(work.train)
         return GateLearning(
-            work.model, self.input_shape, self.state.joules_per_mac, num_steps,
+            work.model, self.input_shape, self.state.device.per_mac, num_steps,
             self.state.reference_j or None,
         )  # fmt: skip
 
@@ -209,13 +168,14 @@ class Controller:
             passed = work.progress.position - position
             epoch_kwh = _rate(reading.energy_kwh, kwh, passed)
             epoch_g = _rate(reading.emissions_g, grams, passed)
-        losses = tuple(row["val_loss"] for row in work.progress.history)
+        device, history = self.state.device, work.progress.history
         return Inputs(
-            work.progress.position, losses, self.state.noise.images,
-            {int(size): joules for size, joules in self.state.joules_per_image.items()},
-            self.state.joules_by_precision, reading.energy_kwh, reading.emissions_g, epoch_kwh,
-            epoch_g, *self.spent, tuple(row["val_accuracy"] for row in work.progress.history),
-            self.state.small_image_cost,
+            work.progress.position, told(row["val_loss"] for row in history),
+            self.state.noise.images,
+            {int(size): joules for size, joules in device.per_image.items()},
+            device.by_precision, reading.energy_kwh, reading.emissions_g, epoch_kwh,
+            epoch_g, *self.spent, tuple(row["val_accuracy"] for row in history[-1:]),
+            device.small_image,
         )  # fmt: skip
 
     def _decide(self, work: Fit, inputs: Inputs) -> Decision:
@@ -232,6 +192,7 @@ class Controller:
         """Closed channels leave; gates that have done their work are folded in."""
         if self._learning is None or work.progress.epoch == 0:
             return []
+        work.world.align_([logit.detach() for logit in self._learning.gates.logits])
         at_most = PRESSED if work.knobs.pressed else CLOSED
         removed = self._learning.remove(work.model, work.optimizer, at_most, self.round_to)
         if removed:
@@ -253,7 +214,7 @@ class Controller:
     def _in_halves(self, work: Fit, batch: Batch) -> float:
         """The gradient from two halves of the batch, and the noise between them.
 
-        Batch norms see halves; of an odd number of images one is left out.
+        Batch norms see halves; of an odd number of images in a process one is left out.
         """
         half = len(batch.labels) // 2
         parts = [
@@ -265,7 +226,7 @@ class Controller:
         losses.append(backward(work, parts[1]))
         for gradient in _gradients(work):
             gradient.mul_(0.5)
-        self.state.noise.measure(half_norm2, _norm2(work), 2 * half)
+        self.state.noise.measure(half_norm2, _norm2(work), 2 * half * work.world.size)
         work.progress.steering["noise"] = asdict(self.state.noise)
         return sum(losses) / 2
 

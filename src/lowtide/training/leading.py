@@ -1,0 +1,65 @@
+"""Hooks where several processes train: one process runs them, the others do as it says."""
+
+from collections.abc import Sequence
+
+from lowtide.training.fit import BudgetSpent
+from lowtide.training.pacing import Deferred
+from lowtide.training.protocols import Hook
+from lowtide.training.world import World
+
+Ending = Deferred | BudgetSpent | None  # None: the step is taken
+
+
+class Leader:
+    """Runs the hooks, and before each step tells the others whether it is taken.
+
+    A budget that is spent after a step is told before the next one.
+    """
+
+    def __init__(self, hooks: Sequence[Hook], world: World) -> None:
+        self._hooks, self._world = hooks, world
+        self._spent: BudgetSpent | None = None
+
+    def before_step(self, step: float, num_steps: float) -> None:
+        ending = self._spent or self._asked(step, num_steps)
+        self._world.share(lambda: ending)
+        if ending is not None:
+            raise ending
+
+    def _asked(self, step: float, num_steps: float) -> Ending:
+        try:
+            for hook in self._hooks:
+                hook.before_step(step, num_steps)
+        except (Deferred, BudgetSpent) as ending:
+            return ending
+        return None
+
+    def after_step(self, step: float, num_steps: float, loss: float) -> None:
+        try:
+            for hook in self._hooks:
+                hook.after_step(step, num_steps, loss)
+        except BudgetSpent as spent:
+            self._spent = spent
+
+    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        for hook in self._hooks:
+            hook.after_epoch(epoch, metrics)
+
+
+class Follower:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def before_step(self, step: float, num_steps: float) -> None:  # noqa: ARG002
+        ending: Ending = self._world.share(lambda: None)
+        if ending is not None:
+            raise ending
+
+    def after_step(self, step: float, num_steps: float, loss: float) -> None: ...
+
+    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
+
+
+def led(hooks: Sequence[Hook], world: World) -> Sequence[Hook]:
+    """The hooks of the process that leads."""
+    return hooks if world.size == 1 else [Leader(hooks, world)]

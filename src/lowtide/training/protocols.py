@@ -1,0 +1,49 @@
+"""What the training loop calls: hooks around a step, and whoever steers it."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+from lowtide.data.batches import Batch
+
+if TYPE_CHECKING:
+    from lowtide.training.fit import Fit
+
+
+class Hook(Protocol):
+    """`step` of `num_steps` counts steps of the base batch over all epochs, in parts of one."""
+
+    def before_step(self, step: float, num_steps: float) -> None:
+        """May wait, or raise `Deferred`."""
+
+    def after_step(self, step: float, num_steps: float, loss: float) -> None:
+        """May raise `BudgetSpent`."""
+
+    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
+
+
+class Steering(Protocol):
+    """Decides what each epoch is run with, and holds the gates, if there are any.
+
+    lands: the fit may end before the recipe's last epoch.
+    """
+
+    @property
+    def lands(self) -> bool: ...
+
+    def resume(self, work: "Fit", extra: dict[str, Tensor]) -> None: ...
+
+    def next_epoch(self, work: "Fit") -> None:
+        """Set `work.progress.knobs`; channels may leave the model."""
+
+    def backward(self, work: "Fit", batch: Batch) -> float:
+        """Gradients of the whole objective; returns the loss of the labels."""
+
+    def after_update(self) -> None: ...
+
+    def settle(self) -> None:
+        """What is drawn at random for a step is at its middle, until the next step."""
+
+    def tensors(self) -> dict[str, Tensor]: ...
+
+    def finish(self, work: "Fit") -> None: ...
