@@ -14,7 +14,7 @@ from lowtide.training.fit import Fit
 from lowtide.training.losses import label_loss
 from lowtide.training.protocols import Steering
 from lowtide.training.steady import Steady
-from lowtide.training.world import World
+from lowtide.training.world import ALONE, World
 
 CPU = torch.device("cpu")
 RECIPE = TrainParams(
@@ -75,11 +75,10 @@ def work(
     folder: Path,
     recipe: TrainParams = RECIPE,
     steering: Steering | None = None,
-    world: World | None = None,
+    world: World = ALONE,
 ) -> Fit:
     """What a process begins with: it goes on from the folder's checkpoint, if there is one."""
-    checkpoint, world = folder / "train.safetensors", world or World()
-    share = (world.rank, world.size)
+    checkpoint, share = folder / "train.safetensors", (world.rank, world.size)
     train = Batches(arrays(), 8, shuffle=True, seed=0, device=CPU, augment=recipe.augment,
                     drop_last=True, share=share)  # fmt: skip
     val = Batches(arrays(), 20, shuffle=False, seed=0, device=CPU, share=share)

@@ -67,7 +67,7 @@ def test_float32_keeps_the_variance_of_channels_with_a_large_mean() -> None:
     """A naive variance would be rounded away: the largest mean is 4000 times the deviation."""
     alone = passed(World(), "plain", torch.float64, 1000.0)
     parts = in_processes(2, passed, "plain", torch.float32, 1000.0)
-    for name in ("outputs2", "running_var"):
+    for name in ("outputs2", "running_var", "weight", "bias"):
         found = in_turns(name, parts).double()
         assert torch.allclose(found, alone[name], rtol=1e-3, atol=1e-3), name
 

@@ -116,8 +116,8 @@ class _Normalise(torch.autograd.Function):
         ctx.world.add_(sums)
         along, level = (sums / ctx.count).chunk(2)
         scale = torch.rsqrt(var + ctx.eps)
-        slope = weight * along * scale**2
         shape = (1, -1, *(1 for _ in inputs.shape[2:]))
-        offset = weight * level * scale - slope * mean
-        grad = grad - (inputs * slope.view(shape) + offset.view(shape)).to(grad.dtype)
-        return grad, of_weight, of_bias, None, None, None, None, None
+        centred = inputs - mean.view(shape)
+        slope, offset = weight * along * scale**2, weight * level * scale
+        taken = torch.addcmul(offset.view(shape), centred, slope.view(shape))
+        return grad - taken.to(grad.dtype), of_weight, of_bias, None, None, None, None, None

@@ -32,7 +32,7 @@ from lowtide.training.protocols import Hook, Steering
 from lowtide.training.recipe import autocast, make_optimizer
 from lowtide.training.resize import shrink
 from lowtide.training.schedule import image_side, learning_rate
-from lowtide.training.world import World
+from lowtide.training.world import ALONE, World
 
 MAX_RESTORES = 3
 RATE_AFTER_RESTORE = 0.5
@@ -59,7 +59,7 @@ class Fit:
     checkpoint: Path
     device: torch.device
     steering: Steering
-    world: World = field(default_factory=World)
+    world: World = ALONE
     average: WeightAverage = field(default_factory=WeightAverage)
     optimizer: torch.optim.SGD = field(init=False)
     _replica: nn.Module | None = None
@@ -304,7 +304,7 @@ def evaluate(
     batches: Batches,
     device: torch.device,
     precision: Precision,
-    world: World | None = None,
+    world: World = ALONE,
 ) -> tuple[float, float]:
     """Mean cross-entropy and accuracy on a split, of which each process has its share."""
     model.eval()
@@ -315,5 +315,5 @@ def evaluate(
             total_loss += float(nn.functional.cross_entropy(logits, batch.labels, reduction="sum"))
             correct += int((logits.argmax(1) == batch.labels).sum())
             total += len(batch.labels)
-    total_loss, correct, total = (world or World()).sum(total_loss, correct, total)
+    total_loss, correct, total = world.sum(total_loss, correct, total)
     return total_loss / total, correct / total

@@ -94,11 +94,14 @@ class World(Place):
         return nullcontext()
 
 
+ALONE = World()
+
+
 @contextmanager
 def open_world(place: Place) -> Iterator[World]:
     """Meet the other processes, if there are any; leave them when the body is through."""
     if place.size == 1:
-        yield World()
+        yield ALONE
         return
     from lowtide.training.group import open_group
 
