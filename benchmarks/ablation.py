@@ -1,10 +1,10 @@
 """Carbon-aware training against traditional training, lever by lever.
 
 Every arm is trained and metered for real, on one thread beside as many others as there are cores:
-a run has its share of the machine's joules, by CPU time. A lever that pays alone, on validation
-images, is part of "all". The grid does not change what is learnt, only when: so grams come from
-replaying each run's energy on recorded traces, as a job that takes a traditional run 12 h and has
-24 h of slack. Without the time shift it begins at once; with it, it is planned in a receding
+a run has its share of the machine's joules, by CPU time. "All" are the levers that paid in earlier
+experiments (docs/experiments.md). The grid does not change what is learnt, only when: so grams come
+from replaying each run's energy on recorded traces, as a job that takes a traditional run 12 h and
+has 24 h of slack. Without the time shift it begins at once; with it, it is planned in a receding
 horizon by lowtide's own forecasts and planner, as in `lowtide backtest`, pauses, resumes and idle
 power priced.
 """
@@ -53,11 +53,10 @@ LEVERS = (
     Arm("gates", gates=True),
     Arm("early landing", land=True, target=True),
 )
+ALL = Arm("all", cycle=True, precision=True, grow=True, land=True, shift=True)
 STRONG = Arm("strong", cycle=True, precision=True)
 SHIFTED = ("time shift", "all ")  # how the names of arms begin that wait for clean hours
 LENGTHS = (0.125, 0.25, 0.375, 0.5, 0.75)  # of the task's epochs, tried for both
-POINTS = 0.005  # of accuracy: what a lever may lose, or has to gain
-CHEAPER = 0.98  # of the energy: what a lever has to save
 
 
 def main(
@@ -143,22 +142,22 @@ def _key(task: Task, arm: Arm, seed: int) -> str:
 
 
 def _train_all(task: Task, seeds: Sequence[int], folder: Path, done: Done) -> Runs:
-    """Traditional training, then each lever, then the lengths of all levers that pay and of the
-    strong baseline."""
+    """Traditional training, then the lengths of all levers and of the strong baseline, then each
+    lever alone."""
     workers = 1 if torch.cuda.is_available() else os.cpu_count() or 1
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn, initializer=_begin) as pool:
         usual = _train_some(pool, task, (TRADITIONAL,), seeds, folder, done, {})
         of_seed = dict(zip(seeds, usual["traditional"], strict=True))
-        trained = [arm for arm in LEVERS if not arm.shift]
-        levers = _train_some(pool, task, trained, seeds, folder, done, of_seed)
-        families = (_paying(levers, usual["traditional"]), STRONG)
-        arms = [
+        lengths = [
             replace(arm, name=f"{arm.name} {length:.0%}", epochs=length)
-            for arm in families
+            for arm in (ALL, STRONG)
             for length in LENGTHS
         ]
-        return usual | levers | _train_some(pool, task, arms, seeds, folder, done, of_seed)
+        levers = [arm for arm in LEVERS if not arm.shift]
+        for arms in (lengths, levers):
+            usual |= _train_some(pool, task, arms, seeds, folder, done, of_seed)
+        return usual
 
 
 def _begin() -> None:
@@ -202,23 +201,6 @@ def _aims(arm: Arm, usual: Trained | None) -> tuple[float | None, float | None]:
     if usual is None:
         return None, None
     return BUDGET * usual.energy_kwh, usual.val_accuracy if arm.target else None
-
-
-def _paying(levers: Runs, usual: Sequence[Trained]) -> Arm:
-    """All levers that, alone, save energy at no loss or gain accuracy at no more energy."""
-    together = Arm("all", shift=True)
-    accuracy = mean(run.val_accuracy for run in usual)
-    for arm in LEVERS:
-        if arm.shift:
-            continue
-        runs = levers[arm.name]
-        gained = mean(run.val_accuracy for run in runs) - accuracy
-        energy = mean(a.energy_kwh / b.energy_kwh for a, b in zip(runs, usual, strict=True))
-        if (energy <= CHEAPER and gained >= -POINTS) or (energy <= 1 / CHEAPER and gained > POINTS):
-            on = {key: True for key, value in asdict(arm).items() if value is True}
-            on["target"] = False  # what is long enough is known by now
-            together = replace(together, **on)
-    return together
 
 
 def _summary(runs: Runs, traces: list[Path]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _give_up_trying(
     The learning rate goes with the batch size (linear scaling: Goyal et al., 2017).
     """
     trying, used = levers.trying, inputs.energy_kwh
-    if trying is None or used is None or used < trying.limit_kwh:
+    if trying is None or trying.limit_kwh is None or used is None or used < trying.limit_kwh:
         return knobs
     if knobs.batch_size != trying.batch_size or trying.instead == trying.batch_size:
         return knobs

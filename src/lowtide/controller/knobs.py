@@ -28,11 +28,11 @@ class Weights:
 @dataclass(frozen=True)
 class Trying:
     """A batch size that this run of a recurring job tries, and the one to go on with instead once
-    it has cost `limit_kwh`."""
+    it has cost `limit_kwh`; None: whatever it costs."""
 
     batch_size: int
     instead: int
-    limit_kwh: float
+    limit_kwh: float | None
 
 
 @dataclass(frozen=True)

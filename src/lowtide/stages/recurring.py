@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import isfinite
 from typing import Any
 
 from lowtide.controller.knobs import Trying
@@ -73,7 +73,7 @@ def recurrence(params: Params, context: StageContext) -> Recurrence | None:
     trials = since_drift(history(context.ledger.trials(settings.recurring), ENERGY))
     costs = {size: sum(found) / len(found) for size, found in costs_of(trials).items()}
     best = min(costs, key=lambda size: costs[size], default=choice.batch_size)
-    limit_kwh = choice.cost_limit / KWH_IN_J if isfinite(choice.cost_limit) else inf
+    limit_kwh = choice.cost_limit / KWH_IN_J if isfinite(choice.cost_limit) else None
     return Recurrence(
         job, settings.recurring, Trying(choice.batch_size, best, limit_kwh), choice.reason,
         settings.accuracy_target,
