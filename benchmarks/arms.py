@@ -21,13 +21,15 @@ from lowtide.models.cost import count_macs
 from lowtide.models.factory import ModelSpec, build
 from lowtide.params import TrainParams
 from lowtide.training.checkpoint import Progress
-from lowtide.training.fit import Fit, evaluate, fit
+from lowtide.training.fit import fit
 from lowtide.training.losses import label_loss
 from lowtide.training.protocols import Steering
 from lowtide.training.recipe import choose_precision, pick_device
 from lowtide.training.record import Reading
 from lowtide.training.steady import Steady
 from lowtide.training.steering import Controller
+from lowtide.training.step import evaluate
+from lowtide.training.work import Fit
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -163,7 +165,7 @@ def _recipe(task: Task, arm: Arm) -> TrainParams:
         epochs=max(round(task.epochs * arm.epochs), 1), batch_size=task.batch_size,
         learning_rate=task.peak if arm.cycle else task.rate,
         schedule="cycle" if arm.cycle else "constant", momentum=0.9, weight_decay=5e-4,
-        augment=task.augment, precision="fp32", label_smoothing=0.1,
+        augment=task.augment, precision="auto" if arm.precision else "fp32", label_smoothing=0.1,
     )  # fmt: skip
 
 
@@ -200,8 +202,8 @@ def _steering(
         totals = window.totals()
         return Reading(totals.energy_kwh, totals.emissions_g, 1.0)
 
-    def power_w() -> float:
-        return window.totals().mean_power_w or 1.0
+    def power_w() -> float | None:
+        return window.totals().mean_power_w
 
     grams = budget_kwh * 1000.0
     sizes = task.batch_sizes if arm.batch else ()
@@ -211,7 +213,7 @@ def _steering(
             sizes, arm.land, max(task.epochs // 6, 2), arm.gates, target,
             task.image_scale if arm.grow else 1.0,
         ),
-        seed, card.shape, 8, task.energy_share_min, read, power_w, (0.0, 0.0), say,
+        seed, card.shape, 8, task.energy_share_min, read, power_w, None, (0.0, 0.0), say,
     )  # fmt: skip
 
 

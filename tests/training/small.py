@@ -10,10 +10,10 @@ from lowtide.data.batches import Batches, ImageArrays
 from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.params import TrainParams
 from lowtide.training.checkpoint import Progress, peek_checkpoint
-from lowtide.training.fit import Fit
 from lowtide.training.losses import label_loss
 from lowtide.training.protocols import Steering
 from lowtide.training.steady import Steady
+from lowtide.training.work import Fit
 from lowtide.training.world import ALONE, World
 
 CPU = torch.device("cpu")
@@ -30,6 +30,8 @@ class Quiet:
     def before_step(self, step: float, num_steps: float) -> None: ...
 
     def after_step(self, step: float, num_steps: float, loss: float) -> None: ...
+
+    def while_validating(self) -> None: ...
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
 

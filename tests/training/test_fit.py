@@ -14,8 +14,10 @@ from lowtide.data.batches import Batch, Batches
 from lowtide.errors import ModelError
 from lowtide.models.factory import Classifier
 from lowtide.training.checkpoint import peek_checkpoint, previous, usable_checkpoint
-from lowtide.training.fit import MAX_RESTORES, BudgetSpent, Fit, evaluate, fit
+from lowtide.training.fit import MAX_RESTORES, BudgetSpent, fit
 from lowtide.training.losses import distillation_loss, label_loss
+from lowtide.training.step import evaluate
+from lowtide.training.work import Fit
 from tests.training.small import (
     CPU,
     NUM_STEPS,

@@ -17,11 +17,13 @@ from lowtide.errors import UsageError
 from lowtide.models.cost import count_macs
 from lowtide.models.factory import Classifier
 from lowtide.training.checkpoint import peek_checkpoint
-from lowtide.training.fit import BudgetSpent, Fit, evaluate, fit
+from lowtide.training.fit import BudgetSpent, fit
 from lowtide.training.profile import DeviceProfile
 from lowtide.training.recipe import make_optimizer
 from lowtide.training.record import Reading, Record
 from lowtide.training.steering import Controller
+from lowtide.training.step import evaluate
+from lowtide.training.work import Fit
 from tests.training.small import (
     CPU,
     NUM_STEPS,

@@ -13,10 +13,10 @@ from lowtide.models.factory import Classifier
 from lowtide.params import FitParams, Params
 from lowtide.training.allocator import keep_freed_memory
 from lowtide.training.checkpoint import Progress, peek_checkpoint
-from lowtide.training.fit import Fit
 from lowtide.training.losses import LossFunction
 from lowtide.training.protocols import Steering
 from lowtide.training.recipe import choose_precision, pick_device
+from lowtide.training.work import Fit
 from lowtide.training.world import World
 
 MakeLoss = Callable[[Precision], LossFunction]

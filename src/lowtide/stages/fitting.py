@@ -29,7 +29,7 @@ from lowtide.stages.controlling import (
 from lowtide.stages.powering import power_levels
 from lowtide.stages.recurring import recurrence
 from lowtide.training.checkpoint import peek_checkpoint
-from lowtide.training.fit import BudgetSpent, Fit, fit
+from lowtide.training.fit import BudgetSpent, fit
 from lowtide.training.leading import led
 from lowtide.training.limits import BudgetGuard, Leaving
 from lowtide.training.losses import LossFunction, distillation_loss
@@ -41,6 +41,7 @@ from lowtide.training.recipe import pick_device
 from lowtide.training.steady import Steady
 from lowtide.training.steering import Controller
 from lowtide.training.teacher import TeacherAnswers
+from lowtide.training.work import Fit
 
 
 def model_spec(factory: str, card: Card) -> ModelSpec:

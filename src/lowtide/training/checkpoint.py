@@ -37,6 +37,7 @@ class Progress:
     epoch: int = 0
     step: int = 0
     position: float = 0.0
+    loss_sum: float = 0.0  # of the steps of that pass
     decided: int = 0  # epochs whose knobs are chosen
     restores: int = 0  # of the last good checkpoint, after a loss that was not finite
     best_accuracy: float = -1.0

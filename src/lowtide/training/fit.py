@@ -7,32 +7,18 @@ the controller's decision (`training.steering`). Neither is an if in here.
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lowtide.controller.knobs import Knobs, Precision
-from lowtide.data.batches import Batch, Batches
-from lowtide.errors import ModelError
-from lowtide.params import FitParams
-from lowtide.training.average import EVERY, WeightAverage
+from lowtide.training.average import EVERY
 from lowtide.training.batch_norm import over_all_processes
-from lowtide.training.checkpoint import (
-    Progress,
-    restore_checkpoint,
-    save_checkpoint,
-    usable_checkpoint,
-)
-from lowtide.training.losses import LossFunction
-from lowtide.training.protocols import Hook, Steering
-from lowtide.training.recipe import autocast, make_optimizer
-from lowtide.training.resize import shrink
-from lowtide.training.schedule import image_side, learning_rate
-from lowtide.training.world import ALONE, World
+from lowtide.training.checkpoint import Progress, restore_checkpoint
+from lowtide.training.protocols import Hook
+from lowtide.training.step import NotFiniteError, evaluate, require_finite, take_step
+from lowtide.training.work import Fit
 
 MAX_RESTORES = 3
 RATE_AFTER_RESTORE = 0.5
@@ -40,85 +26,6 @@ RATE_AFTER_RESTORE = 0.5
 
 class BudgetSpent(Exception):  # noqa: N818 -- no error: training ends with the best it has
     """A budget is used up."""
-
-
-class NotFiniteError(ModelError):
-    pass
-
-
-@dataclass
-class Fit:
-    """Everything one fit works on. `progress` says where it begins."""
-
-    model: nn.Module
-    loss: LossFunction
-    train: Batches
-    val: Batches
-    recipe: FitParams
-    progress: Progress
-    checkpoint: Path
-    device: torch.device
-    steering: Steering
-    world: World = ALONE
-    average: WeightAverage = field(default_factory=WeightAverage)
-    optimizer: torch.optim.SGD = field(init=False)
-    _replica: nn.Module | None = None
-
-    def __post_init__(self) -> None:
-        self.optimizer = make_optimizer(self.model, self.recipe)
-
-    @property
-    def knobs(self) -> Knobs:
-        return self.progress.knobs
-
-    @property
-    def epochs_per_step(self) -> float:
-        """Epochs of the base batch that a step of the present batch is worth."""
-        return self.knobs.gain / len(self.train)
-
-    @property
-    def epoch(self) -> float:
-        """Where the middle of the present step is, in epochs of the base batch."""
-        return self.progress.position + (self.progress.step + 0.5) * self.epochs_per_step
-
-    @property
-    def best(self) -> Path:
-        """Weights of the epoch with the highest validation accuracy, while the fit lasts."""
-        return self.checkpoint.with_name(f"{self.checkpoint.stem}-best{self.checkpoint.suffix}")
-
-    @property
-    def averages(self) -> bool:
-        """Whether validation is of averaged weights: at full rate, where it may be left early."""
-        return self.steering.lands and not self.knobs.landed
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, K] of this process's images."""
-        model = self.model if self._replica is None else self._replica
-        return model(images)  # type: ignore[no-any-return]
-
-    @contextmanager
-    def replicated(self) -> Iterator[None]:
-        """In the body gradients through `forward` are means over all processes.
-
-        Anew for each epoch, since channels leave between two.
-        """
-        self._replica = self.world.replica(self.model)
-        try:
-            yield
-        finally:
-            self._replica = None
-
-    def usable(self, path: Path) -> tuple[Path, Progress] | None:
-        """The checkpoint that the process that leads can use: all load the same."""
-        mark = self.progress.fingerprint
-        return self.world.share(lambda: usable_checkpoint(path, mark))
-
-    def save(self, path: Path | None = None) -> None:
-        if not self.world.leads:
-            return
-        extra = {f"average.{name}": value for name, value in self.average.tensors().items()}
-        extra |= {f"steering.{name}": value for name, value in self.steering.tensors().items()}
-        save_checkpoint(path or self.checkpoint, self.progress, self.model, self.optimizer, extra)
 
 
 def fit(work: Fit, hooks: Sequence[Hook]) -> list[dict[str, float]]:
@@ -178,15 +85,17 @@ def _run_epoch(work: Fit, hooks: Sequence[Hook]) -> None:
     with work.replicated():
         train_loss = _pass_over_data(work, hooks)
     work.steering.settle()
-    with work.average.in_place(work.model):
+    with _saved_on_interruption(work), work.average.in_place(work.model):
         loss, accuracy = evaluate(
-            work.model, work.val, work.device, work.knobs.precision, work.world
-        )
-        _require_finite(work, loss)  # the last update may have broken what the loss before was of
+            work.model, work.val, work.device, work.knobs.precision, work.world,
+            lambda: _between(hooks),
+        )  # fmt: skip
+    require_finite(work, loss)  # the last update may have broken what the loss before was of
+    with work.average.in_place(work.model):
         row = {"train_loss": train_loss, "val_loss": loss, "val_accuracy": accuracy}
         progress.history.append(row)
         progress.position += progress.step * work.epochs_per_step
-        progress.epoch, progress.step = progress.epoch + 1, 0
+        progress.epoch, progress.step, progress.loss_sum = progress.epoch + 1, 0, 0.0
         if accuracy > progress.best_accuracy:
             progress.best_accuracy = accuracy
             work.save(work.best)
@@ -197,62 +106,29 @@ def _run_epoch(work: Fit, hooks: Sequence[Hook]) -> None:
 
 
 def _pass_over_data(work: Fit, hooks: Sequence[Hook]) -> float:
-    """Mean loss of the epoch's remaining batches."""
+    """Mean loss of the epoch's batches, those of a process before this one included."""
     progress, base = work.progress, len(work.train)
     batches = work.train.resized(work.knobs.batch_size)
     left = math.ceil((work.knobs.end - progress.position) / work.epochs_per_step - 1e-6)
     num_steps = work.knobs.end * base
     work.model.train()
-    losses: list[float] = []
     for batch in islice(batches.epoch(progress.epoch), progress.step, min(left, len(batches))):
         step = (progress.position + progress.step * work.epochs_per_step) * base
         with _saved_on_interruption(work):
             for hook in hooks:
                 hook.before_step(step, num_steps)
-        losses.append(_take_step(work, batch))
-        progress.step += 1
+        loss = take_step(work, batch)
+        progress.step, progress.loss_sum = progress.step + 1, progress.loss_sum + loss
         if work.averages and 2 * progress.step > len(batches) and progress.step % EVERY == 0:
             work.average.add(work.model)
         for hook in hooks:
-            hook.after_step(step, num_steps, losses[-1])
-    return sum(losses) / max(len(losses), 1)
+            hook.after_step(step, num_steps, loss)
+    return progress.loss_sum / max(progress.step, 1)
 
 
-def _take_step(work: Fit, batch: Batch) -> float:
-    rate = learning_rate(work.epoch, work.recipe, work.knobs)
-    for group in work.optimizer.param_groups:
-        group["lr"] = rate
-    work.optimizer.zero_grad(set_to_none=True)
-    _reseed(work)
-    value = work.steering.backward(work, batch)
-    _require_finite(work, value)
-    work.optimizer.step()
-    work.steering.after_update()
-    return value
-
-
-def _reseed(work: Fit) -> None:
-    """What a model draws in a step (dropout) follows from seed, epoch, step and process."""
-    where = (work.train.seed, work.progress.epoch, work.progress.step, work.world.rank)
-    torch.manual_seed(int(np.random.SeedSequence(where).generate_state(1)[0]))
-
-
-def _require_finite(work: Fit, loss: float) -> None:
-    if not math.isfinite(loss):
-        raise NotFiniteError(
-            f"the loss became {loss} in epoch {work.progress.epoch + 1}: "
-            "lower the learning_rate of this stage in params.yaml"
-        )
-
-
-def backward(work: Fit, batch: Batch) -> float:
-    """Gradients of the loss of one batch; returns the loss. Both are means over all processes."""
-    side = image_side(work.epoch, min(batch.images.shape[2:]), work.knobs)
-    with autocast(work.device, work.knobs.precision):
-        logits = work.forward(shrink(batch.images, side))
-    loss = work.loss(batch, logits.float())
-    loss.backward()  # type: ignore[no-untyped-call]
-    return work.world.mean(loss.item())
+def _between(hooks: Sequence[Hook]) -> None:
+    for hook in hooks:
+        hook.while_validating()
 
 
 def _load(work: Fit, path: Path, progress: Progress) -> None:
@@ -297,23 +173,3 @@ def _saved_on_interruption(work: Fit) -> Iterator[None]:
     except BaseException:
         work.save()
         raise
-
-
-def evaluate(
-    model: nn.Module,
-    batches: Batches,
-    device: torch.device,
-    precision: Precision,
-    world: World = ALONE,
-) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy on a split, of which each process has its share."""
-    model.eval()
-    total_loss = correct = total = 0.0
-    with torch.no_grad(), autocast(device, precision):
-        for batch in batches.epoch(0):
-            logits = model(batch.images).float()
-            total_loss += float(nn.functional.cross_entropy(logits, batch.labels, reduction="sum"))
-            correct += int((logits.argmax(1) == batch.labels).sum())
-            total += len(batch.labels)
-    total_loss, correct, total = world.sum(total_loss, correct, total)
-    return total_loss / total, correct / total

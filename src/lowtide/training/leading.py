@@ -41,6 +41,8 @@ class Leader:
         except BudgetSpent as spent:
             self._spent = spent
 
+    def while_validating(self) -> None: ...
+
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         for hook in self._hooks:
             hook.after_epoch(epoch, metrics)
@@ -56,6 +58,8 @@ class Follower:
             raise ending
 
     def after_step(self, step: float, num_steps: float, loss: float) -> None: ...
+
+    def while_validating(self) -> None: ...
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
 

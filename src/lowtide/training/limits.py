@@ -32,11 +32,14 @@ class BudgetGuard:
         if self._watch.spent(self._totals(), f"after {step + 1:.0f} of {num_steps:.0f} steps"):
             raise BudgetSpent
 
+    def while_validating(self) -> None: ...
+
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
 
 
 class Leaving:
-    """On SIGTERM the fit writes its checkpoint before the next step and leaves as paused.
+    """On SIGTERM the fit writes its checkpoint before the next step, or batch of validation, and
+    leaves as paused.
 
     Whoever waits before a step does so by `clock`: then a wait ends, too.
     """
@@ -54,12 +57,18 @@ class Leaving:
             signal.signal(signal.SIGTERM, former)
 
     def before_step(self, step: float, num_steps: float) -> None:  # noqa: ARG002
-        if self._asked:
-            raise Deferred(self.clock.now())
+        self._leave_if_asked()
 
     def after_step(self, step: float, num_steps: float, loss: float) -> None: ...
 
+    def while_validating(self) -> None:
+        self._leave_if_asked()
+
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
+
+    def _leave_if_asked(self) -> None:
+        if self._asked:
+            raise Deferred(self.clock.now())
 
     def _ask(self, _signal: int, _frame: FrameType | None) -> None:
         self._asked = True

@@ -107,6 +107,8 @@ class Pacer:
         weight = max(1 / self._measured, 0.05)
         self._step_hours += weight * (hours - self._step_hours)
 
+    def while_validating(self) -> None: ...
+
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         pass
 

@@ -4,21 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lowtide.controller.image_size import image_side
-from lowtide.controller.knobs import Levers, Precision
+from lowtide.controller.knobs import Levers
 from lowtide.data.batches import Batch
 from lowtide.objective.calibration import joules_per_mac
-from lowtide.training.fit import Fit
-from lowtide.training.recipe import step_seconds
+from lowtide.training.recipe import seconds_by_precision, step_seconds
 from lowtide.training.resize import shrink
-
-BOTH: tuple[Precision, Precision] = ("fp32", "bf16")
+from lowtide.training.work import Fit
 
 
 @dataclass
 class DeviceProfile:
     """Joules; where power is unknown (`in_joules` false) seconds, which compare as well.
 
-    per_image: by batch size. by_precision: per image of the base batch. per_mac: by kind of layer.
+    per_image: by batch size, where it can be chosen. by_precision: per image of the base batch,
+    where full precision was asked for. per_mac: by kind of layer.
     small_image: cost of the smallest image over that of a whole one; None where there are none.
     """
 
@@ -35,20 +34,20 @@ def measure(
     """By all processes at once, each with its share of a batch; the leader's figures hold."""
     work.model.train()
     world, present = work.world, work.knobs
-    sizes = levers.batch_sizes or (present.batch_size,)
-    batch = next(iter(work.train.resized(max(sizes)).epoch(0)))
+    largest = max(levers.batch_sizes, default=present.batch_size)
+    batch = next(iter(work.train.resized(largest).epoch(0)))
     known_w = world.share(power_w)
     watts = known_w or 1.0
 
-    def per_image(num: int, precision: Precision) -> float:
+    def per_image(num: int) -> float:
         images, labels = batch.images[: num // world.size], batch.labels[: num // world.size]
-        seconds = step_seconds(work.model, images, labels, precision)
+        seconds = step_seconds(work.model, images, labels, present.precision)
         return watts * seconds / (len(labels) * world.size)
 
-    known = [num for num in sizes if num <= len(batch.labels) * world.size]
+    known = [num for num in levers.batch_sizes if num <= len(batch.labels) * world.size]
     found = DeviceProfile(
-        {str(num): per_image(num, present.precision) for num in known},
-        {name: per_image(present.batch_size, name) for name in BOTH},
+        {str(num): per_image(num) for num in known},
+        _by_precision(work, batch, watts) if work.recipe.precision == "fp32" else {},
         {},
         _small_image(work, levers, batch, say),
         known_w is not None,
@@ -59,6 +58,13 @@ def measure(
             work.model, share, watts / world.size, bf16=present.precision == "bf16"
         )
     return world.share(lambda: found)
+
+
+def _by_precision(work: Fit, batch: Batch, watts: float) -> dict[str, float]:
+    num, size = work.knobs.batch_size // work.world.size, work.world.size
+    images, labels = batch.images[:num], batch.labels[:num]
+    seconds = seconds_by_precision(work.model, images, labels, work.world.mean)
+    return {name: watts * each / (len(labels) * size) for name, each in seconds.items()}
 
 
 def _small_image(

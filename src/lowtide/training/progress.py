@@ -73,6 +73,8 @@ class Progression:
         )
         self._run.log_metrics({"loss": loss, **_energy_metrics(totals)}, int(step))
 
+    def while_validating(self) -> None: ...
+
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         self._meter.sample()
         totals = self._meter.totals()
@@ -97,6 +99,8 @@ class ObjectiveCurves:
     def before_step(self, step: float, num_steps: float) -> None: ...
 
     def after_step(self, step: float, num_steps: float, loss: float) -> None: ...
+
+    def while_validating(self) -> None: ...
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         totals, weights = self._meter.totals(), self._weights

@@ -7,7 +7,7 @@ from torch import Tensor
 from lowtide.data.batches import Batch
 
 if TYPE_CHECKING:
-    from lowtide.training.fit import Fit
+    from lowtide.training.work import Fit
 
 
 class Hook(Protocol):
@@ -18,6 +18,9 @@ class Hook(Protocol):
 
     def after_step(self, step: float, num_steps: float, loss: float) -> None:
         """May raise `BudgetSpent`."""
+
+    def while_validating(self) -> None:
+        """Before each batch of validation; may raise `Deferred`."""
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
 

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from lowtide.data.batches import Batch
-from lowtide.training.fit import Fit, backward
+from lowtide.training.step import backward
+from lowtide.training.work import Fit
 
 
 class Steady:

@@ -11,10 +11,11 @@ from lowtide.controller.knobs import Decision, Inputs, Levers, Weights, told
 from lowtide.data.batches import Batch
 from lowtide.objective.learning import GateLearning
 from lowtide.objective.removal import adopt_momentum
-from lowtide.training.fit import Fit, backward
 from lowtide.training.profile import measure
 from lowtide.training.recipe import make_optimizer
 from lowtide.training.record import Reading, Record, State
+from lowtide.training.step import backward
+from lowtide.training.work import Fit
 
 NOISE_EVERY = 10  # steps between two looks at the gradient's noise
 GATED = 0.6  # share of the epochs with gates: then they are folded in, and the rest is fine-tuning

@@ -1,0 +1,94 @@
+"""Everything that one fit works on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lowtide.controller.knobs import Knobs
+from lowtide.data.batches import Batches
+from lowtide.params import FitParams
+from lowtide.training.average import WeightAverage
+from lowtide.training.checkpoint import Progress, save_checkpoint, usable_checkpoint
+from lowtide.training.losses import LossFunction
+from lowtide.training.protocols import Steering
+from lowtide.training.recipe import make_optimizer
+from lowtide.training.world import ALONE, World
+
+
+@dataclass
+class Fit:
+    """`progress` says where it begins."""
+
+    model: nn.Module
+    loss: LossFunction
+    train: Batches
+    val: Batches
+    recipe: FitParams
+    progress: Progress
+    checkpoint: Path
+    device: torch.device
+    steering: Steering
+    world: World = ALONE
+    average: WeightAverage = field(default_factory=WeightAverage)
+    optimizer: torch.optim.SGD = field(init=False)
+    _replica: nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        self.optimizer = make_optimizer(self.model, self.recipe)
+
+    @property
+    def knobs(self) -> Knobs:
+        return self.progress.knobs
+
+    @property
+    def epochs_per_step(self) -> float:
+        """Epochs of the base batch that a step of the present batch is worth."""
+        return self.knobs.gain / len(self.train)
+
+    @property
+    def epoch(self) -> float:
+        """Where the middle of the present step is, in epochs of the base batch."""
+        return self.progress.position + (self.progress.step + 0.5) * self.epochs_per_step
+
+    @property
+    def best(self) -> Path:
+        """Weights of the epoch with the highest validation accuracy, while the fit lasts."""
+        return self.checkpoint.with_name(f"{self.checkpoint.stem}-best{self.checkpoint.suffix}")
+
+    @property
+    def averages(self) -> bool:
+        """Whether validation is of averaged weights: at full rate, where it may be left early."""
+        return self.steering.lands and not self.knobs.landed
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, K] of this process's images."""
+        model = self.model if self._replica is None else self._replica
+        return model(images)  # type: ignore[no-any-return]
+
+    @contextmanager
+    def replicated(self) -> Iterator[None]:
+        """In the body gradients through `forward` are means over all processes.
+
+        Anew for each epoch, since channels leave between two.
+        """
+        self._replica = self.world.replica(self.model)
+        try:
+            yield
+        finally:
+            self._replica = None
+
+    def usable(self, path: Path) -> tuple[Path, Progress] | None:
+        """The checkpoint that the process that leads can use: all load the same."""
+        mark = self.progress.fingerprint
+        return self.world.share(lambda: usable_checkpoint(path, mark))
+
+    def save(self, path: Path | None = None) -> None:
+        if not self.world.leads:
+            return
+        extra = {f"average.{name}": value for name, value in self.average.tensors().items()}
+        extra |= {f"steering.{name}": value for name, value in self.steering.tensors().items()}
+        save_checkpoint(path or self.checkpoint, self.progress, self.model, self.optimizer, extra)
