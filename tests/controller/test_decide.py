@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowtide.controller.decide import decide
-from lowtide.controller.knobs import Inputs, Knobs, Levers, Weights
+from lowtide.controller.knobs import Inputs, Knobs, Levers, Trying, Weights, told
 
 WEIGHTS = Weights(alpha=1.0, beta=0.1, gamma=0.1, energy_kwh=1.0, emissions_g=100.0)
+NO_BUDGET = replace(WEIGHTS, energy_kwh=1e9, emissions_g=1e9)
 LEVERS = Levers(batch_sizes=(), land=False, epochs_min=4, compress=False)
 KNOBS = Knobs(64, "fp32", end=20.0)
 QUIET = Inputs(
@@ -217,3 +218,41 @@ def test_the_projection_knows_that_larger_images_cost_more() -> None:
     inputs = replace(QUIET, epoch_energy_kwh=0.05)
     assert not knobs_of(inputs).cut
     assert knobs_of(inputs, replace(KNOBS, image_scale=0.5)).cut
+
+
+@given(st.lists(st.floats(0.01, 9.0), max_size=8), st.booleans())
+def test_what_is_told_of_the_losses_decides_as_all_of_them(losses: list[float], land: bool) -> None:
+    levers = replace(LEVERS, land=land)
+    whole = replace(QUIET, val_losses=tuple(losses))
+    assert len(told(losses)) <= 3
+    short = replace(whole, val_losses=told(losses))
+    assert decide(short, KNOBS, 64, WEIGHTS, levers) == decide(whole, KNOBS, 64, WEIGHTS, levers)
+
+
+TRYING = Trying(128, instead=64, limit_kwh=0.1)
+
+
+@pytest.mark.parametrize(
+    ("trying", "used_kwh", "size"),
+    [
+        (TRYING, 0.12, 64),
+        (TRYING, 0.08, 128),
+        (TRYING, None, 128),
+        (replace(TRYING, limit_kwh=None), 9.0, 128),
+        (replace(TRYING, instead=128), 9.0, 128),
+    ],
+)
+def test_a_batch_size_that_has_cost_too_much_is_given_up(
+    trying: Trying, used_kwh: float | None, size: int
+) -> None:
+    tried = replace(KNOBS, batch_size=128, gain=2.0)
+    inputs = replace(QUIET, energy_kwh=used_kwh)
+    decision = decide(inputs, tried, 64, NO_BUDGET, replace(LEVERS, trying=trying))
+    assert decision.knobs.batch_size == size
+    assert decision.knobs.gain == size / 64
+    assert bool(decision.reasons) == (size == 64)
+
+
+def test_a_batch_size_is_given_up_once() -> None:
+    levers = replace(LEVERS, trying=TRYING)
+    assert decide(QUIET, KNOBS, 64, NO_BUDGET, levers).reasons == ()

@@ -15,7 +15,7 @@ from lowtide.training import limits
 from lowtide.training.fit import BudgetSpent, fit
 from lowtide.training.limits import BudgetGuard, Leaving
 from lowtide.training.pacing import Deferred
-from tests.training.small import Quiet, assert_same_weights, work
+from tests.training.small import NUM_STEPS, Quiet, assert_same_weights, work
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -89,6 +89,33 @@ def test_a_signal_to_leave_is_answered_before_the_next_step(tmp_path: Path) -> N
     resumed = work(tmp_path / "parts")
     assert (resumed.progress.epoch, resumed.progress.step) == (1, 2)
     fit(resumed, [])
+    assert_same_weights(whole.model, resumed.model)
+
+
+class TermInValidation(Quiet):
+    """The same between two batches of validation."""
+
+    def __init__(self, batch: int) -> None:
+        self.left = batch
+
+    def while_validating(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_ends_a_long_validation_and_the_curves_are_those_of_a_whole_fit(
+    tmp_path: Path,
+) -> None:
+    whole = work(tmp_path / "whole")
+    fit(whole, [])
+    leaving = Leaving(ReplayClock(NOON, 1.0))
+    with leaving.listening(), pytest.raises(Deferred):
+        fit(work(tmp_path / "parts"), [TermInValidation(4), leaving])
+    resumed = work(tmp_path / "parts")
+    assert (resumed.progress.epoch, resumed.progress.step) == (1, NUM_STEPS)
+    fit(resumed, [])
+    assert resumed.progress.history == whole.progress.history
     assert_same_weights(whole.model, resumed.model)
 
 
