@@ -75,6 +75,7 @@ class ScheduleParams(Section):
     resume_minutes: NonNegative
     idle_power: Share
     max_in_process_pause_minutes: NonNegative
+    release_memory: bool  # of the GPU, in a pause of training
 
     def all_or_nothing(self) -> Self:
         """The same for work that runs at full power or not at all, as training does."""

@@ -21,6 +21,7 @@ SCHEDULE = ScheduleParams.model_validate(
         "resume_minutes": 5,
         "idle_power": 0.0,
         "max_in_process_pause_minutes": 60,
+        "release_memory": False,
     }
 )
 

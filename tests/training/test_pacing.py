@@ -79,6 +79,7 @@ def schedule(**changes: object) -> ScheduleParams:
         "resume_minutes": 5,
         "idle_power": 0.0,
         "max_in_process_pause_minutes": 600,
+        "release_memory": False,
         **changes,
     }
     return ScheduleParams.model_validate(content)

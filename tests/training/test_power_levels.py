@@ -9,7 +9,7 @@ from lowtide.training.power_levels import MEASURE_S, SETTLE_S, PowerLevels
 
 SCHEDULE = ScheduleParams(
     deadline_hours=24, levels=(0.0, 1.0), throughput=None, slot_minutes=30, resume_minutes=5,
-    idle_power=0.1, max_in_process_pause_minutes=60,
+    idle_power=0.1, max_in_process_pause_minutes=60, release_memory=False,
 )  # fmt: skip
 DRAWN_W = {300: 300.0, 200: 200.0, 100: 100.0}  # by limit
 STEPS_S = {300: 10.0, 200: 9.0, 100: 3.0}

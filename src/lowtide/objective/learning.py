@@ -81,6 +81,12 @@ class GateLearning:
                 found[f"{index}.{key}"] = value
         return found
 
+    def held(self) -> list[Tensor]:
+        """Logits and their momenta; Adam's count of steps is on the CPU."""
+        states = (self._optimizer.state.get(logit, {}) for logit in self.gates.logits)
+        momenta = [value for state in states for value in state.values() if value.ndim == 1]
+        return [*self.gates.logits, *momenta]
+
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         for index in range(len(self.gates.logits)):
             prefix = f"{index}."

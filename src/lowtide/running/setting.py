@@ -26,6 +26,7 @@ OUTSIDE_SCHEDULE = {
     "resume_minutes": 5.0,
     "idle_power": 0.1,
     "max_in_process_pause_minutes": 0.0,
+    "release_memory": False,
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,13 +29,13 @@ from lowtide.stages.controlling import (
 )
 from lowtide.stages.powering import power_levels
 from lowtide.stages.recurring import recurrence
+from lowtide.training.aside import memory_released
 from lowtide.training.checkpoint import peek_checkpoint
 from lowtide.training.fit import BudgetSpent, fit
 from lowtide.training.leading import led
 from lowtide.training.limits import BudgetGuard, Leaving
 from lowtide.training.losses import LossFunction, distillation_loss
 from lowtide.training.pacing import Pacer, Pause
-from lowtide.training.power_levels import PowerLevels
 from lowtide.training.progress import ObjectiveCurves, Progression
 from lowtide.training.protocols import Hook
 from lowtide.training.recipe import pick_device
@@ -84,16 +85,13 @@ def run_fit(
         Progression(context.stage, context.window, context.run, recipe.epochs) as progression,
         leaving.listening(),
     ):
-        pacer = _pacer(params, replace(context, clock=leaving.clock), later_work, levels)
+        pacer = _pacer(params, replace(context, clock=leaving.clock), later_work)
+        pacer.levels = levels
+        if params.schedule.release_memory:
+            pacer.aside = partial(memory_released, work)
         curves = ObjectiveCurves(make_weights(params), budget, context.window, context.run)
-        hooks: list[Hook] = [
-            leaving,
-            *([levels] if levels else []),
-            pacer,
-            progression,
-            curves,
-            guard,
-        ]
+        hooks: list[Hook] = [leaving, pacer, progression, curves, guard]
+        hooks = hooks if levels is None else [levels, *hooks]
         fit_in_budget(work, led(hooks, world))
     model.cpu()
     work.best.unlink(missing_ok=True)
@@ -138,9 +136,7 @@ def taught_by_teacher(params: Params, recipe: DistillParams) -> MakeLoss:
     return make
 
 
-def _pacer(
-    params: Params, context: StageContext, later_work: float, levels: PowerLevels | None
-) -> Pacer:
+def _pacer(params: Params, context: StageContext, later_work: float) -> Pacer:
     def on_pause(pause: Pause, decision: Decision) -> None:
         print(f"{context.stage}: paused until {pause.end:%d %b %H:%M} UTC ({decision.reason})")
         if decision.plan is None:
@@ -152,7 +148,7 @@ def _pacer(
 
     return Pacer(
         context.clock, context.source, params.schedule, context.session.deadline,
-        context.window, later_work, on_pause, levels,
+        context.window, later_work, on_pause,
     )  # fmt: skip
 
 

@@ -29,6 +29,10 @@ class WeightAverage:
         else:
             torch._foreach_lerp_(self._mean, values, 1 / self._num)
 
+    @property
+    def held(self) -> list[Tensor]:
+        return self._mean
+
     def clear(self) -> None:
         self._mean, self._num = [], 0
 

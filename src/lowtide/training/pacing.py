@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -62,6 +63,7 @@ class Pacer:
 
     `later_work` is what other stages still need, as a multiple of this fit's own work: they share
     the deadline, so this much time is kept for them. Without `levels` work runs at full power.
+    `aside`: entered while it waits.
     """
 
     clock: Clock
@@ -72,6 +74,7 @@ class Pacer:
     later_work: float
     on_pause: Callable[[Pause, Decision], None]
     levels: Levels | None = None
+    aside: Callable[[], AbstractContextManager[None]] = nullcontext
     pauses: list[Pause] = field(default_factory=list)
     _measured: int = 0
     _step_started: tuple[datetime, float] | None = None  # when, and which
@@ -143,9 +146,10 @@ class Pacer:
         self._defer_if_long(now, decision)
         intensity, first = intensity_at(self.source, now), decision
         self.window.park()
-        while decision.level == 0:
-            self.clock.sleep_until(decision.until)
-            decision = self._horizon.decide(self.clock.now(), work_hours, running=False)
+        with self.aside():
+            while decision.level == 0:
+                self.clock.sleep_until(decision.until)
+                decision = self._horizon.decide(self.clock.now(), work_hours, running=False)
         self.window.resume()
         pause = Pause(now, self.clock.now(), intensity)
         self.pauses.append(pause)

@@ -49,4 +49,7 @@ class Steering(Protocol):
 
     def tensors(self) -> dict[str, Tensor]: ...
 
+    def held(self) -> list[Tensor]:
+        """What it keeps on the device from step to step."""
+
     def finish(self, work: "Fit") -> None: ...

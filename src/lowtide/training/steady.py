@@ -26,4 +26,7 @@ class Steady:
     def tensors(self) -> dict[str, Tensor]:
         return {}
 
+    def held(self) -> list[Tensor]:
+        return []
+
     def finish(self, work: Fit) -> None: ...

@@ -110,6 +110,9 @@ class Controller:
     def tensors(self) -> dict[str, Tensor]:
         return {} if self._learning is None else self._learning.tensors()
 
+    def held(self) -> list[Tensor]:
+        return [] if self._learning is None else self._learning.held()
+
     def finish(self, work: Fit) -> None:
         self._fold(work)
 

@@ -86,6 +86,17 @@ class Fit:
         mark = self.progress.fingerprint
         return self.world.share(lambda: usable_checkpoint(path, mark))
 
+    def held(self) -> list[Tensor]:
+        """All that stays on the device from step to step."""
+        momenta = [
+            value
+            for state in self.optimizer.state.values()
+            for value in state.values()
+            if isinstance(value, Tensor)
+        ]
+        weights = [*self.model.parameters(), *self.model.buffers()]
+        return [*weights, *momenta, *self.average.held, *self.steering.held()]
+
     def save(self, path: Path | None = None) -> None:
         if not self.world.leads:
             return
