@@ -68,6 +68,20 @@ class Arm:
     epochs: float = 1.0
 
 
+TRADITIONAL = Arm("traditional")
+LEVERS = (
+    Arm("time shift", shift=True),
+    Arm("learning-rate cycle", cycle=True),
+    Arm("batch size", batch=True),
+    Arm("precision and layout", precision=True),
+    Arm("image size", grow=True),
+    Arm("gates", gates=True),
+    Arm("early landing", land=True, target=True),
+)
+ALL = Arm("all", cycle=True, precision=True, grow=True, land=True, shift=True)
+STRONG = Arm("strong", cycle=True, precision=True)
+
+
 @dataclass(frozen=True)
 class Trained:
     """Energy includes profiling, validation and checkpoints; `energy_source` says what it is."""
@@ -81,6 +95,9 @@ class Trained:
     precision: str
     energy_source: str
     reasons: tuple[str, ...]
+
+
+Runs = dict[str, list[Trained]]  # by the arm's name, a run for each seed
 
 
 class _Grams:
