@@ -57,6 +57,7 @@ def main(
     cifar_epochs: Annotated[int, typer.Option(min=2)] = 8,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     only: Annotated[str | None, typer.Option(help="digits or cifar10")] = None,
+    alone: Annotated[bool, typer.Option(help="each lever alone, beside all of them")] = True,
     keep: Annotated[
         Path | None, typer.Option(help="A file for runs that are done: a killed benchmark goes on.")
     ] = None,
@@ -71,7 +72,8 @@ def main(
         tasks = [task for task in tasks if only in (None, task.name)]
         if not tasks:
             raise SystemExit(f"no task {only!r}: take digits, or cifar10 where {CIFAR} is")
-        runs = {task.name: _train_all(task, range(seeds), folder, Done(keep)) for task in tasks}
+        done = Done(keep)
+        runs = {task.name: _train_all(task, range(seeds), folder, done, alone) for task in tasks}
     traces = sorted(TRACES.glob("*.csv.gz"))[:: 2 if quick else 1]
     result = {
         "tasks": {task.name: {**asdict(task), "folder": None} for task in tasks},
@@ -130,7 +132,7 @@ def _key(task: Task, arm: Arm, seed: int) -> str:
     return repr((replace(task, folder=Path()), arm, seed))
 
 
-def _train_all(task: Task, seeds: Sequence[int], folder: Path, done: Done) -> Runs:
+def _train_all(task: Task, seeds: Sequence[int], folder: Path, done: Done, alone: bool) -> Runs:
     """Traditional training, then the lengths of all levers and of the strong baseline, then each
     lever alone."""
     workers = 1 if torch.cuda.is_available() else os.cpu_count() or 1
@@ -143,7 +145,7 @@ def _train_all(task: Task, seeds: Sequence[int], folder: Path, done: Done) -> Ru
             for arm in (ALL, STRONG)
             for length in LENGTHS
         ]
-        levers = [arm for arm in LEVERS if not arm.shift]
+        levers = [arm for arm in LEVERS if alone and not arm.shift]
         for arms in (lengths, levers):
             usual |= _train_some(pool, task, arms, seeds, folder, done, of_seed)
         return usual

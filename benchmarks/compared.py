@@ -26,9 +26,7 @@ def summary(runs: Runs, traces: list[Path]) -> dict[str, Any]:
     usual = runs["traditional"]
     chosen = _shortest(runs, "all", mean(run.val_accuracy for run in usual))
     grids = _on_grids(runs, traces)
-    levers = {
-        arm.name: _against(runs.get(arm.name, usual), usual, grids, arm.name) for arm in LEVERS
-    }
+    levers = {name: _against(runs.get(name, usual), usual, grids, name) for name in _levers(runs)}
     lengths = {name: _against(runs[name], usual, grids, name) for name in _family(runs, "all")}
     strong = {name: _against_strong(runs, grids, name) for name in lengths}
     known = [one for one in strong.values() if one is not None]
@@ -46,6 +44,11 @@ def summary(runs: Runs, traces: list[Path]) -> dict[str, Any]:
         },
         "runs": {name: [asdict(run) for run in found] for name, found in runs.items()},
     }
+
+
+def _levers(runs: Runs) -> list[str]:
+    """Names of those that were trained alone. The time shift is of traditional training's runs."""
+    return [arm.name for arm in LEVERS if arm.shift or arm.name in runs]
 
 
 def _family(runs: Runs, family: str) -> list[str]:
@@ -102,7 +105,7 @@ def _on_grids(runs: Runs, traces: list[Path]) -> dict[str, dict[str, list[float]
             WORK_HOURS * run.energy_kwh / base.energy_kwh
             for run, base in zip(runs.get(name, usual), usual, strict=True)
         ]
-        for name in ("traditional", *(arm.name for arm in LEVERS), *_family(runs, "all"))
+        for name in ("traditional", *_levers(runs), *_family(runs, "all"))
     }
     with ProcessPoolExecutor() as pool:
         found = pool.map(_intensities, traces, [hours] * len(traces))
