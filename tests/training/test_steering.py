@@ -394,7 +394,7 @@ def test_a_network_of_one_size_keeps_its_images(tmp_path: Path) -> None:
     fixed.optimizer = make_optimizer(fixed.model, fixed.recipe)
     fit(fixed, [])
     assert len(fixed.progress.history) == LONG.epochs
-    assert any("the network does not take 16" in line for line in said)
+    assert any("the network does not take (16, 16)" in line for line in said)
 
 
 def large(folder: Path, steering: Controller) -> Fit:

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import torch
+from torch import Tensor
+
 from lowtide.controller.image_size import image_side
 from lowtide.controller.knobs import Levers
 from lowtide.data.batches import Batch
@@ -76,12 +79,23 @@ def _small_image(
         return None
     part = slice(work.knobs.batch_size // work.world.size)
     images, labels = batch.images[part], batch.labels[part]
+    if not _takes(work, shrink(images[:1], side), say):
+        return None
 
     def seconds(side: int) -> float:
         return step_seconds(work.model, shrink(images, side), labels, work.knobs.precision)
 
+    return seconds(side) / seconds(full)
+
+
+def _takes(work: Fit, image: Tensor, say: Callable[[str], None]) -> bool:
+    """Whether the network can be given it; in evaluation, which asks no other process."""
     try:
-        return seconds(side) / seconds(full)
-    except RuntimeError as error:  # a network that takes one size alone
-        say(f"images keep their size: the network does not take {side} ({error})")
-        return None
+        with torch.no_grad():
+            work.model.eval()(image)
+    except RuntimeError as error:
+        say(f"images keep their size: the network does not take {tuple(image.shape[2:])} ({error})")
+        return False
+    finally:
+        work.model.train()
+    return True
