@@ -1,7 +1,7 @@
 """Carbon-aware training against traditional training, lever by lever.
 
 Every arm is trained and metered for real, on one thread beside as many others as there are cores:
-a run has its share of the machine's joules, by CPU time. "All" are the levers that paid in earlier
+a run has its share of the processor's joules, by CPU time. "All" are the levers that paid in earlier
 experiments (docs/experiments.md). The grid does not change what is learnt, only when: so grams come
 from replaying each run's energy on recorded traces, as a job that takes a traditional run 12 h and
 has 24 h of slack. Without the time shift it begins at once; with it, it is planned in a receding
@@ -146,9 +146,8 @@ def _train_all(task: Task, seeds: Sequence[int], folder: Path, done: Done, alone
             for length in LENGTHS
         ]
         levers = [arm for arm in LEVERS if alone and not arm.shift]
-        for arms in (lengths, levers):
-            usual |= _train_some(pool, task, arms, seeds, folder, done, of_seed)
-        return usual
+        arms = (*lengths, *levers)
+        return usual | _train_some(pool, task, arms, seeds, folder, done, of_seed)
 
 
 def _begin() -> None:
@@ -166,7 +165,7 @@ def _train_some(
     usual: Mapping[int, Trained],
 ) -> Runs:
     """usual: the traditional run of each seed, which says what is a budget and what is enough."""
-    pairs = [(arm, seed) for seed in seeds for arm in arms]
+    pairs = [(arm, seed) for arm in arms for seed in seeds]
     found = {pair: run for pair in pairs if (run := done.get(task, *pair)) is not None}
     waiting = {
         pool.submit(train, task, arm, seed, *_aims(arm, usual.get(seed)), folder): (arm, seed)

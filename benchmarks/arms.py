@@ -84,7 +84,8 @@ STRONG = Arm("strong", cycle=True, precision=True)
 
 @dataclass(frozen=True)
 class Trained:
-    """Energy includes profiling, validation and checkpoints; `energy_source` says what it is."""
+    """Energy of processor and GPU, with profiling, validation and checkpoints; `energy_source` says
+    whether it was measured or estimated."""
 
     accuracy: float
     val_accuracy: float
@@ -130,7 +131,8 @@ def train(
     """budget_kwh: the unit of energy in L; half as much again as traditional training took.
     target: the validation accuracy that traditional training of this seed ended with.
 
-    Joules are this process's share of the machine's, by CPU time; a GPU's are its own.
+    Joules are this process's share of the processor's, by CPU time, and a GPU's whole ones. Memory is
+    left out: it draws the same whatever runs beside.
     """
     torch.manual_seed(seed)
     device, card = pick_device(), load_card(task.folder)
@@ -162,10 +164,14 @@ def train(
             window.close()
             totals = window.totals()
         reasons = _reasons(work.steering)
-    assert totals.energy_kwh is not None
+    energy_kwh = sum(
+        part.energy_kwh or 0.0
+        for name, part in totals.components.items()
+        if not name.startswith("ram")
+    )
     _, accuracy = evaluate(model, test, device, "fp32")
     return Trained(
-        accuracy, work.progress.history[-1]["val_accuracy"], totals.energy_kwh,
+        accuracy, work.progress.history[-1]["val_accuracy"], energy_kwh,
         totals.duration_s, work.progress.position, count_macs(model, card.shape) / macs,
         work.knobs.precision, totals.provenance, reasons,
     )  # fmt: skip
