@@ -1,12 +1,12 @@
 """Carbon-aware training against traditional training, lever by lever.
 
 Every arm is trained and metered for real, on one thread beside as many others as there are cores:
-a run has its share of the processor's joules, by CPU time. "All" are the levers that paid in earlier
-experiments (docs/experiments.md). The grid does not change what is learnt, only when: so grams come
-from replaying each run's energy on recorded traces, as a job that takes a traditional run 12 h and
-has 24 h of slack. Without the time shift it begins at once; with it, it is planned in a receding
-horizon by lowtide's own forecasts and planner, as in `lowtide backtest`, pauses, resumes and idle
-power priced.
+a run has its share of the processor's joules, by CPU time. "All" are the levers that paid in
+earlier experiments (docs/experiments.md). The grid does not change what is learnt, only when: so
+grams come from replaying each run's energy on recorded traces, as a job that takes a traditional
+run 12 h and has 24 h of slack. Without the time shift it begins at once; with it, it is planned in
+a receding horizon by lowtide's own forecasts and planner, as in `lowtide backtest`, pauses, resumes
+and idle power priced.
 """
 
 import json

@@ -16,7 +16,7 @@ from lowtide.data.batches import Batches, Card, load_card, load_split
 from lowtide.energy.ledger import Ledger
 from lowtide.energy.meter import EnergyMeter, Window
 from lowtide.energy.process_tree import ProcessTreeSource
-from lowtide.energy.sources import EnergySource, open_sources
+from lowtide.energy.sources import EnergySource, Reading, open_sources
 from lowtide.models.cost import count_macs
 from lowtide.models.factory import ModelSpec, build
 from lowtide.params import TrainParams
@@ -25,7 +25,7 @@ from lowtide.training.fit import fit
 from lowtide.training.losses import label_loss
 from lowtide.training.protocols import Steering
 from lowtide.training.recipe import choose_precision, pick_device
-from lowtide.training.record import Reading
+from lowtide.training.record import Reading as Look
 from lowtide.training.steady import Steady
 from lowtide.training.steering import Controller
 from lowtide.training.step import evaluate
@@ -131,8 +131,7 @@ def train(
     """budget_kwh: the unit of energy in L; half as much again as traditional training took.
     target: the validation accuracy that traditional training of this seed ended with.
 
-    Joules are this process's share of the processor's, by CPU time, and a GPU's whole ones. Memory is
-    left out: it draws the same whatever runs beside.
+    Joules are this process's share of the processor's, by CPU time, and a GPU's whole ones.
     """
     torch.manual_seed(seed)
     device, card = pick_device(), load_card(task.folder)
@@ -164,14 +163,10 @@ def train(
             window.close()
             totals = window.totals()
         reasons = _reasons(work.steering)
-    energy_kwh = sum(
-        part.energy_kwh or 0.0
-        for name, part in totals.components.items()
-        if not name.startswith("ram")
-    )
+    assert totals.energy_kwh is not None
     _, accuracy = evaluate(model, test, device, "fp32")
     return Trained(
-        accuracy, work.progress.history[-1]["val_accuracy"], energy_kwh,
+        accuracy, work.progress.history[-1]["val_accuracy"], totals.energy_kwh,
         totals.duration_s, work.progress.position, count_macs(model, card.shape) / macs,
         work.knobs.precision, totals.provenance, reasons,
     )  # fmt: skip
@@ -180,7 +175,22 @@ def train(
 @lru_cache(maxsize=1)
 def _sources() -> list[EnergySource]:
     """For as long as this process trains."""
-    return [ProcessTreeSource(source, time.process_time) for source in open_sources()]
+    return [
+        ProcessTreeSource(WithoutMemory(source), time.process_time) for source in open_sources()
+    ]
+
+
+@dataclass(frozen=True)
+class WithoutMemory:
+    """Memory is left out: it draws the same whatever runs beside."""
+
+    inner: EnergySource
+
+    def read(self) -> list[Reading]:
+        return [one for one in self.inner.read() if not one.component.startswith("ram")]
+
+    def close(self) -> None:
+        self.inner.close()
 
 
 def _recipe(task: Task, arm: Arm) -> TrainParams:
@@ -220,10 +230,10 @@ def _steering(
         return Steady()
     assert budget_kwh is not None
 
-    def read() -> Reading:
+    def read() -> Look:
         window.sample()
         totals = window.totals()
-        return Reading(totals.energy_kwh, totals.emissions_g, 1.0)
+        return Look(totals.energy_kwh, totals.emissions_g, 1.0)
 
     def power_w() -> float | None:
         return window.totals().mean_power_w
