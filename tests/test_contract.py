@@ -1,10 +1,12 @@
 """What has to be the same in several places is; what outside scripts rely on is there."""
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -105,12 +107,24 @@ def test_deployments_have_their_names() -> None:
     }
 
 
-def test_the_table_of_results_is_what_the_reports_say() -> None:
-    spec = importlib.util.spec_from_file_location("results", ROOT / "scripts/write_results.py")
+def script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"scripts/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_of_the_ablation_are_what_the_benchmark_found() -> None:
+    module = script("write_ablation")
+    result = json.loads(module.KEPT.read_text())
+    assert module.brief(result) in (ROOT / "README.md").read_text()
+    assert module.table(result) in (ROOT / "docs/experiments.md").read_text()
+
+
+def test_the_table_of_results_is_what_the_reports_say() -> None:
+    module = script("write_results")
     assert module.README.read_text() == module.readme()
     assert module.table().count("| ") > 10
 
