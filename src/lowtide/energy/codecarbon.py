@@ -8,10 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
-from lowtide.energy.sources import Provenance, Reading
+from lowtide.energy.sources import KWH_IN_J, Provenance, Reading
 from lowtide.errors import MeterError
 
-KWH_IN_J = 3.6e6
 LOOK_UP = "_get_cpu_power_from_registry"
 COUNTERS = ("rapl", "power gadget", "powermetrics", "pmic")
 

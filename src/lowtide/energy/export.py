@@ -10,11 +10,10 @@ from typing import Any, TextIO
 
 from lowtide.energy.ledger import Interval, Ledger, LedgerRun
 from lowtide.energy.process_tree import SHARE
-from lowtide.energy.sources import kind
+from lowtide.energy.sources import KWH_IN_J, kind
 from lowtide.energy.totals import Totals
 from lowtide.errors import UsageError
 
-J_PER_KWH = 3.6e6
 KINDS = ("cpu", "gpu", "ram")  # that CodeCarbon has columns for
 
 
@@ -99,7 +98,7 @@ def emissions_row(run: LedgerRun, ledger: Ledger) -> dict[str, Any]:
     for name in KINDS:
         kwh = _kwh((joules, pue) for component, pue, joules in parts if kind(component) == name)
         row[f"{name}_energy"] = kwh
-        row[f"{name}_power"] = _over(None if kwh is None else kwh * J_PER_KWH, totals.duration_s)
+        row[f"{name}_power"] = _over(None if kwh is None else kwh * KWH_IN_J, totals.duration_s)
     return row
 
 
@@ -108,7 +107,7 @@ def _kwh(parts: Iterable[tuple[float | None, float]]) -> float | None:
     found = list(parts)
     if not found or any(joules is None for joules, _ in found):
         return None
-    return sum((joules or 0.0) * pue for joules, pue in found) / J_PER_KWH
+    return sum((joules or 0.0) * pue for joules, pue in found) / KWH_IN_J
 
 
 def _over(amount: float | None, seconds: float) -> float | None:

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 Provenance = Literal["measured", "estimated"]
 
+KWH_IN_J = 3.6e6
 # The longest time from one update to the next of what a source reads, by how its name begins.
 # NVML counts each 20 to 100 ms by model, and its power is a mean over 1 s on Ampere and newer;
 # CodeCarbon repeats its last answer when it is asked again sooner.

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lowtide.energy.power_limit import PowerLimit, limits
+from lowtide.energy.sources import KWH_IN_J
 from lowtide.stages.context import StageContext
 from lowtide.training.power_levels import PowerLevels
-
-KWH_IN_J = 3.6e6
 
 
 def limits_folder() -> Path:

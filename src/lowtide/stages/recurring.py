@@ -10,11 +10,11 @@ from lowtide.controller.power import Tradeoff
 from lowtide.controller.recurring import BatchSizes, costs_of, since_drift
 from lowtide.controller.trials import RecurringJob, history
 from lowtide.energy.ledger import TrialRow
+from lowtide.energy.sources import KWH_IN_J
 from lowtide.params import Params
 from lowtide.stages.context import StageContext
 from lowtide.training.work import Fit
 
-KWH_IN_J = 3.6e6
 ENERGY = Tradeoff(eta=1.0, max_power_w=0.0)  # runs are compared by their joules
 
 
