@@ -82,3 +82,10 @@ def test_a_size_that_is_not_offered_any_more_is_passed_over() -> None:
 def test_an_unknown_default_is_refused() -> None:
     with pytest.raises(ValueError, match="not among"):
         BatchSizes(SIZES, 100)
+
+
+def test_what_a_hopeless_run_goes_on_with_is_the_cheapest_that_is_offered() -> None:
+    gone = Trial(64, 1.0, reached=True)
+    trials = [Trial(128, 9.0, reached=True), Trial(256, 5.0, reached=True), gone]
+    assert BatchSizes((128, 256, 512), 128).choose(trials).best_size == 256
+    assert BatchSizes((128, 256, 512), 128).choose([gone]).best_size == 128

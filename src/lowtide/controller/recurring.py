@@ -29,11 +29,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Choice:
-    """What to run with. At `cost_limit` the run is hopeless and should be stopped."""
+    """What to run with. At `cost_limit` the run is hopeless and should be stopped, or go on with
+    `best_size`, which has cost least in the mean."""
 
     batch_size: int
     cost_limit: float
     reason: str
+    best_size: int
 
 
 class BatchSizes:
@@ -51,12 +53,15 @@ class BatchSizes:
         known = [trial for trial in since_drift(trials) if trial.batch_size in self._sizes]
         costs = costs_of(known)
         if not costs:
-            return Choice(self._unknown(known), float("inf"), "none has reached its target yet")
-        best = min(mean(found) for found in costs.values())
+            size = self._unknown(known)
+            return Choice(size, float("inf"), "none has reached its target yet", size)
+        best_size = min(costs, key=lambda size: mean(costs[size]))
+        best = mean(costs[best_size])
         step = self._next_step(known, costs)
         if step is not None:
-            return Choice(step, STOP * best, "not tried yet")
-        return Choice(self._sample(costs, best, len(trials)), STOP * best, "sampled by its cost")
+            return Choice(step, STOP * best, "not tried yet", best_size)
+        size = self._sample(costs, best, len(trials))
+        return Choice(size, STOP * best, "sampled by its cost", best_size)
 
     def _unknown(self, trials: Sequence[Trial]) -> int:
         """The default; where that has failed the nearest size that has not."""

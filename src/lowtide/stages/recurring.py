@@ -7,8 +7,8 @@ from typing import Any
 
 from lowtide.controller.knobs import Trying
 from lowtide.controller.power import Tradeoff
-from lowtide.controller.recurring import BatchSizes, costs_of, since_drift
-from lowtide.controller.trials import RecurringJob, history
+from lowtide.controller.recurring import BatchSizes
+from lowtide.controller.trials import RecurringJob
 from lowtide.energy.ledger import TrialRow
 from lowtide.energy.sources import KWH_IN_J
 from lowtide.params import Params
@@ -70,11 +70,6 @@ def recurrence(params: Params, context: StageContext) -> Recurrence | None:
     sizes = BatchSizes(tuple({*settings.batch_sizes, default}), default, params.seed)
     job = RecurringJob(context.ledger, settings.recurring, sizes, ENERGY)
     choice = job.choose()
-    trials = since_drift(history(context.ledger.trials(settings.recurring), ENERGY))
-    costs = {size: sum(found) / len(found) for size, found in costs_of(trials).items()}
-    best = min(costs, key=lambda size: costs[size], default=choice.batch_size)
     limit_kwh = choice.cost_limit / KWH_IN_J if isfinite(choice.cost_limit) else None
-    return Recurrence(
-        job, settings.recurring, Trying(choice.batch_size, best, limit_kwh), choice.reason,
-        settings.accuracy_target,
-    )  # fmt: skip
+    trying = Trying(choice.batch_size, choice.best_size, limit_kwh)
+    return Recurrence(job, settings.recurring, trying, choice.reason, settings.accuracy_target)
