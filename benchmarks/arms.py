@@ -18,8 +18,9 @@ from lowtide.energy.meter import EnergyMeter, Window
 from lowtide.energy.process_tree import ProcessTreeSource
 from lowtide.energy.sources import EnergySource, Reading, open_sources
 from lowtide.models.cost import count_macs
-from lowtide.models.factory import ModelSpec, build
+from lowtide.models.factory import build
 from lowtide.params import TrainParams
+from lowtide.stages.fitting import model_spec
 from lowtide.training.checkpoint import Progress
 from lowtide.training.fit import fit
 from lowtide.training.losses import label_loss
@@ -135,10 +136,7 @@ def train(
     """
     torch.manual_seed(seed)
     device, card = pick_device(), load_card(task.folder)
-    spec = ModelSpec(
-        task.model, card.shape[0], card.shape[1:], len(card.class_names), card.mean, card.std
-    )
-    model = build(spec).to(device)
+    model = build(model_spec(task.model, card)).to(device)
     if arm.precision:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     recipe = _recipe(task, arm)

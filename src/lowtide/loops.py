@@ -7,7 +7,6 @@ for batch in pace(loader, deadline_hours=24):
 """
 
 import sys
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -30,7 +29,6 @@ from lowtide.training.progress import energy_text
 
 T = TypeVar("T")
 PARAMS = Path("params.yaml")
-EVERY_S = 1.0  # between two looks at the budget
 
 
 class Pace:
@@ -66,7 +64,6 @@ class Pace:
         self._deadline_hours = deadline_hours
         options = GridOptions(zone, trace, _instant(at), replay_speed)
         self._options = (Path(params), PARAMS, options)
-        self._looked_s = 0.0
 
     def __enter__(self) -> Self:
         setting = open_setting(*self._options)
@@ -105,14 +102,9 @@ class Pace:
 
     def after_step(self) -> None:
         """Counts the step; `over` tells whether it was the last that the budget allows."""
-        if self._pacer is not None:
-            self._pacer.after_step(self.step, self.num_steps, 0.0)
         self.step += 1
-        now_s = time.monotonic()
-        if now_s - self._looked_s >= EVERY_S:
-            self._looked_s = now_s
-            where = f"after {self.step} of {self.num_steps} steps"
-            self.over = self._watch.spent(self.totals, where)
+        where = f"after {self.step} of {self.num_steps} steps"
+        self.over = self._watch.spent_by_now(self._window.totals, where) or self.over
 
     def _made_pacer(self, setting: Setting, window: Window) -> Pacer | None:
         if self._deadline_hours is None:

@@ -41,12 +41,16 @@ class Driver:
         log = Path(f"{self.state}.log")
         return log.read_text().splitlines() if log.exists() else []
 
-    def start(self, program: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    @property
+    def environment(self) -> dict[str, str]:
+        """In which a program finds this library, and all its GPUs."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("CUDA_")}
-        found = {"LD_LIBRARY_PATH": str(self.library), "FAKE_NVML": str(self.state)}
+        return {**inherited, "LD_LIBRARY_PATH": str(self.library), "FAKE_NVML": str(self.state)}
+
+    def start(self, program: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-c", program, *arguments],
-            env={**inherited, **found, **environment},
+            env={**self.environment, **environment},
             cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True,
         )  # fmt: skip

@@ -23,12 +23,9 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Driver:
 
 def train(driver: Driver, checkout: Path) -> str:
     """What a training stage says on a machine with that driver."""
-    environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith("CUDA_")},
-        "LD_LIBRARY_PATH": str(driver.library), "FAKE_NVML": str(driver.state),
-        "LOWTIDE_LIMITS": str(driver.folder / "limits"),
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }  # fmt: skip
+    limits = str(driver.folder / "limits")
+    path = os.pathsep.join(sys.path)
+    environment = {**driver.environment, "LOWTIDE_LIMITS": limits, "PYTHONPATH": path}
     for stage in ("prepare", "train"):
         command = [*TRAIN[:-1], stage]
         done = subprocess.run(

@@ -11,7 +11,7 @@ from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.params import TrainParams
 from lowtide.training.checkpoint import Progress, peek_checkpoint
 from lowtide.training.losses import label_loss
-from lowtide.training.protocols import Steering
+from lowtide.training.protocols import Hook, Steering
 from lowtide.training.steady import Steady
 from lowtide.training.work import Fit
 from lowtide.training.world import ALONE, World
@@ -24,19 +24,7 @@ RECIPE = TrainParams(
 NUM_STEPS = 5  # of an epoch
 
 
-class Quiet:
-    """A hook that does nothing; tests overwrite what they need."""
-
-    def before_step(self, step: float, num_steps: float) -> None: ...
-
-    def after_step(self, step: float, num_steps: float, loss: float) -> None: ...
-
-    def while_validating(self) -> None: ...
-
-    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
-
-
-class StopAt(Quiet):
+class StopAt(Hook):
     """Leaves before a step, counted from where this process began."""
 
     def __init__(self, step: int) -> None:
@@ -48,7 +36,7 @@ class StopAt(Quiet):
         self.left -= 1
 
 
-class KillAfter(Quiet):
+class KillAfter(Hook):
     """As `kill -9` would: after a step, with no chance to write anything."""
 
     def __init__(self, step: int) -> None:

@@ -24,12 +24,13 @@ from lowtide.training.checkpoint import (
     usable_checkpoint,
 )
 from lowtide.training.fit import fit
-from tests.training.small import Quiet, StopAt, assert_same_weights, model, work
+from lowtide.training.protocols import Hook
+from tests.training.small import StopAt, assert_same_weights, model, work
 
 PROGRESS = Progress("run", "mark", Knobs(8, "fp32", end=3.0), epoch=1, history=[{"val_loss": 1.0}])
 
 
-class FailAt(Quiet):
+class FailAt(Hook):
     """From a step on nothing can be written."""
 
     def __init__(self, step: int, monkeypatch: pytest.MonkeyPatch) -> None:

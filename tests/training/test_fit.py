@@ -16,6 +16,7 @@ from lowtide.models.factory import Classifier
 from lowtide.training.checkpoint import peek_checkpoint, previous, usable_checkpoint
 from lowtide.training.fit import MAX_RESTORES, BudgetSpent, fit
 from lowtide.training.losses import distillation_loss, label_loss
+from lowtide.training.protocols import Hook
 from lowtide.training.step import evaluate
 from lowtide.training.work import Fit
 from tests.training.small import (
@@ -23,7 +24,6 @@ from tests.training.small import (
     NUM_STEPS,
     RECIPE,
     KillAfter,
-    Quiet,
     StopAt,
     arrays,
     assert_same_weights,
@@ -32,7 +32,7 @@ from tests.training.small import (
 )
 
 
-class Spend(Quiet):
+class Spend(Hook):
     """A budget that is used up after so many steps, and the weights of each epoch."""
 
     def __init__(self, work: Fit, steps: int) -> None:
@@ -48,7 +48,7 @@ class Spend(Quiet):
         self.weights.append({k: v.clone() for k, v in self.work.model.state_dict().items()})
 
 
-class Breaks(Quiet):
+class Breaks(Hook):
     """The update after one step overflows: its loss was fine, the weights are not."""
 
     def __init__(self, model: nn.Module, step: int) -> None:

@@ -11,15 +11,16 @@ from lowtide.training.checkpoint import peek_checkpoint
 from lowtide.training.fit import BudgetSpent, fit
 from lowtide.training.leading import Follower, led
 from lowtide.training.pacing import Deferred
+from lowtide.training.protocols import Hook
 from lowtide.training.world import World
 from tests.training.processes import in_processes
-from tests.training.small import NUM_STEPS, Quiet, work
+from tests.training.small import NUM_STEPS, work
 from tests.training.test_fit import Spend
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
-class DeferAt(Quiet):
+class DeferAt(Hook):
     """The plan wants to come back later, before a step."""
 
     def __init__(self, step: int) -> None:

@@ -9,18 +9,19 @@ from pathlib import Path
 import pytest
 
 from lowtide.clock import Clock, ReplayClock, SystemClock
+from lowtide.energy import budget
 from lowtide.energy.budget import Budget, BudgetWatch
 from lowtide.energy.totals import ComponentTotal, Totals
-from lowtide.training import limits
 from lowtide.training.fit import BudgetSpent, fit
 from lowtide.training.limits import BudgetGuard, Leaving
 from lowtide.training.pacing import Deferred
-from tests.training.small import NUM_STEPS, Quiet, assert_same_weights, work
+from lowtide.training.protocols import Hook
+from tests.training.small import NUM_STEPS, assert_same_weights, work
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
-class TermAt(Quiet):
+class TermAt(Hook):
     """The system's polite kill, while a step is computed."""
 
     def __init__(self, step: int) -> None:
@@ -47,7 +48,7 @@ def guard(kwh_per_look: float, said: list[str]) -> BudgetGuard:
 def test_a_budget_warns_and_then_ends_the_fit_with_what_is_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "EVERY_S", 0.0)
+    monkeypatch.setattr(budget, "EVERY_S", 0.0)
     said: list[str] = []
     spent = work(tmp_path)
     fit(spent, [guard(1 / 7.99, said)])
@@ -61,7 +62,7 @@ def test_a_budget_warns_and_then_ends_the_fit_with_what_is_best(
 def test_a_budget_of_less_than_an_epoch_ends_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "EVERY_S", 0.0)
+    monkeypatch.setattr(budget, "EVERY_S", 0.0)
     said: list[str] = []
     with pytest.raises(BudgetSpent):
         fit(work(tmp_path), [guard(0.5, said)])
@@ -92,7 +93,7 @@ def test_a_signal_to_leave_is_answered_before_the_next_step(tmp_path: Path) -> N
     assert_same_weights(whole.model, resumed.model)
 
 
-class TermInValidation(Quiet):
+class TermInValidation(Hook):
     """The same between two batches of validation."""
 
     def __init__(self, batch: int) -> None:
@@ -119,7 +120,7 @@ def test_a_signal_ends_a_long_validation_and_the_curves_are_those_of_a_whole_fit
     assert_same_weights(whole.model, resumed.model)
 
 
-class Waits(Quiet):
+class Waits(Hook):
     """A pause of an hour before a step, as the plan may want it, and a signal soon after."""
 
     def __init__(self, step: int, clock: Clock, signals: bool) -> None:
@@ -139,7 +140,7 @@ def test_a_signal_ends_a_pause_too(tmp_path: Path, early: bool) -> None:
     whole = work(tmp_path / "whole")
     fit(whole, [])
     leaving = Leaving(SystemClock())
-    hooks: list[Quiet] = [Waits(7, leaving.clock, signals=not early)]
+    hooks: list[Hook] = [Waits(7, leaving.clock, signals=not early)]
     hooks += [TermAt(7)] if early else []
     with leaving.listening(), pytest.raises(Deferred):
         fit(work(tmp_path / "parts"), hooks)

@@ -12,14 +12,13 @@ from torch import nn
 from lowtide.artifacts import write_json
 from lowtide.controller.decide import decide
 from lowtide.controller.knobs import Inputs, Knobs, Levers, Weights
-from lowtide.data.batches import Batches, ImageArrays
 from lowtide.errors import UsageError
 from lowtide.models.cost import count_macs
 from lowtide.models.factory import Classifier
 from lowtide.training.checkpoint import peek_checkpoint
 from lowtide.training.fit import BudgetSpent, fit
 from lowtide.training.profile import DeviceProfile
-from lowtide.training.recipe import make_optimizer
+from lowtide.training.protocols import Hook
 from lowtide.training.record import Reading, Record
 from lowtide.training.steering import Controller
 from lowtide.training.step import evaluate
@@ -29,9 +28,7 @@ from tests.training.small import (
     NUM_STEPS,
     RECIPE,
     KillAfter,
-    Quiet,
     StopAt,
-    arrays,
     assert_same_weights,
     work,
 )
@@ -208,17 +205,6 @@ def test_gates_get_the_gradient_of_the_mean_loss_from_halves_and_from_the_whole(
         assert torch.allclose(whole_batch, halves, atol=1e-6)
 
 
-def test_a_measured_profile_has_every_batch_size_and_kind_of_layer(tmp_path: Path) -> None:
-    one_epoch = RECIPE.model_copy(update={"epochs": 1})
-    steering = controller(recorded=None)
-    fit(work(tmp_path, one_epoch, steering), [])
-    found = steering.record().device
-    assert found.per_image.keys() == {"4", "8", "16"}
-    assert found.per_mac.keys() == {"conv3x3", "linear"}
-    assert all(value > 0 for value in [*found.per_image.values(),
-                                       *found.per_mac.values()])  # fmt: skip
-
-
 def test_energy_that_is_unknown_moves_neither_end_nor_precision(tmp_path: Path) -> None:
     steering = controller()
     steering.read = lambda: UNKNOWN
@@ -259,7 +245,7 @@ def test_validation_sees_gates_at_rest(tmp_path: Path) -> None:
     assert accuracy == row["val_accuracy"]
 
 
-class Worse(Quiet):
+class Worse(Hook):
     """From the third epoch on nothing is better than what was."""
 
     def __init__(self, work: Fit) -> None:
@@ -348,59 +334,3 @@ def test_a_file_without_decisions_is_refused(tmp_path: Path) -> None:
     write_json(path, {"accuracy": 0.9})
     with pytest.raises(UsageError, match="holds no decisions"):
         Record.read(path)
-
-
-class Sides(Quiet):
-    """Which sides of images the network has seen in training."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.seen: list[int] = []
-        model.register_forward_pre_hook(self._look)
-
-    def _look(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        if module.training:
-            self.seen.append(inputs[0].shape[-1])
-
-
-def test_images_grow_to_their_full_size(tmp_path: Path) -> None:
-    profile = replace(PROFILE, device=replace(DEVICE, small_image=0.3))
-    levers = Levers((), land=False, epochs_min=5, compress=False, image_scale=0.5)
-    grown = large(tmp_path, controller(levers=levers, recorded=profile))
-    sides = Sides(grown.model)
-    fit(grown, [])
-    assert sides.seen == sorted(sides.seen)
-    assert set(sides.seen) == {16, 20, 24, 28, 32}
-    assert sides.seen.count(32) >= 0.3 * len(sides.seen)
-    assert "images grow from 50% of their side" in reasons(grown)
-
-
-def test_what_small_images_cost_is_measured(tmp_path: Path) -> None:
-    levers = Levers((), land=False, epochs_min=5, compress=False, image_scale=0.5)
-    grown = large(tmp_path, controller(levers=levers, recorded=None))
-    fit(grown, [])
-    cost = decisions(grown)[0]["inputs"]["small_image_cost"]  # type: ignore[index]
-    assert 0 < cost < 2
-
-
-def test_a_network_of_one_size_keeps_its_images(tmp_path: Path) -> None:
-    class Fixed(nn.Sequential):
-        def __init__(self) -> None:
-            super().__init__(nn.Flatten(), nn.Linear(32 * 32, 4))
-
-    said: list[str] = []
-    levers = Levers((), land=False, epochs_min=5, compress=False, image_scale=0.5)
-    fixed = large(tmp_path, controller(levers=levers, recorded=None, said=said))
-    fixed.model = Classifier(Fixed(), (120.0,), (60.0,))
-    fixed.optimizer = make_optimizer(fixed.model, fixed.recipe)
-    fit(fixed, [])
-    assert len(fixed.progress.history) == LONG.epochs
-    assert any("the network does not take (16, 16)" in line for line in said)
-
-
-def large(folder: Path, steering: Controller) -> Fit:
-    """The same images, four times as wide and high."""
-    made = steered(folder, steering)
-    whole = ImageArrays(arrays().images.repeat(4, axis=2).repeat(4, axis=3), arrays().labels)
-    made.train = Batches(whole, 8, shuffle=True, seed=0, device=CPU, drop_last=True)
-    made.val = Batches(whole, 20, shuffle=False, seed=0, device=CPU)
-    return made

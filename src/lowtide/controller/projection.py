@@ -57,18 +57,19 @@ def _affordable_epochs(inputs: Inputs, knobs: Knobs, weights: Weights) -> float:
 
 def _pixels_left(inputs: Inputs, knobs: Knobs) -> float:
     """Pixels of an epoch of those left, over those of the last one: images may still grow."""
-    if knobs.landing_from is not None:
-        return 1.0
-    left = pixel_share(inputs.epoch, knobs.end, knobs.end, knobs.image_scale)
-    return left / _pixels_of_last(inputs, knobs)
+    return _pixels(inputs.epoch, knobs.end, knobs) / _pixels_of_last(inputs, knobs)
 
 
 def _pixels_of_last(inputs: Inputs, knobs: Knobs) -> float:
     """Share of the whole image that the last epoch was trained on."""
+    return _pixels(max(inputs.epoch - 1.0, 0.0), inputs.epoch, knobs)
+
+
+def _pixels(begin: float, until: float, knobs: Knobs) -> float:
+    """Share of the whole image between two epochs: all of it where the rate lands."""
     if knobs.landing_from is not None:
         return 1.0
-    begun = max(inputs.epoch - 1.0, 0.0)
-    return pixel_share(begun, inputs.epoch, knobs.end, knobs.image_scale)
+    return pixel_share(begin, until, knobs.end, knobs.image_scale)
 
 
 def _flows(inputs: Inputs, weights: Weights) -> list[tuple[float, float, float, float]]:

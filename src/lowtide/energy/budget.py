@@ -1,5 +1,6 @@
 """What training may use, and how near it is: said at 80 %, over at 100 %."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -7,6 +8,7 @@ from lowtide.energy.totals import Totals
 from lowtide.errors import UsageError
 
 NEAR = 0.8  # of a budget: said once
+EVERY_S = 1.0  # between two looks at what is used
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class BudgetWatch:
     budget: Budget
     say: Callable[[str], None]
     _said: set[str] = field(default_factory=set)
+    _looked_s: float = 0.0
 
     def spent(self, totals: Totals, where: str) -> bool:
         """Whether it is used up; `where`: how far the work is, for the message."""
@@ -62,6 +65,14 @@ class BudgetWatch:
         elif used >= NEAR:
             self._say_once("near", f"{NEAR:.0%} of the budget is used {where}")
         return used >= 1
+
+    def spent_by_now(self, totals: Callable[[], Totals], where: str) -> bool:
+        """The same, with a look each second at most; False in between."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < EVERY_S:
+            return False
+        self._looked_s = now_s
+        return self.spent(totals(), where)
 
     def _say_once(self, key: str, text: str) -> None:
         if key not in self._said:

@@ -1,6 +1,7 @@
 """What train, distill and prune share: data, hooks and the report of a fit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -86,9 +87,7 @@ def run_fit(
         leaving.listening(),
     ):
         pacer = _pacer(params, replace(context, clock=leaving.clock), later_work)
-        pacer.levels = levels
-        if params.schedule.release_memory:
-            pacer.aside = partial(memory_released, work)
+        pacer.levels, pacer.aside = levels, _aside(params, work)
         curves = ObjectiveCurves(make_weights(params), budget, context.window, context.run)
         hooks: list[Hook] = [leaving, pacer, progression, curves, guard]
         hooks = hooks if levels is None else [levels, *hooks]
@@ -134,6 +133,11 @@ def taught_by_teacher(params: Params, recipe: DistillParams) -> MakeLoss:
         return distillation_loss(answers, recipe.temperature, recipe.soft_weight)
 
     return make
+
+
+def _aside(params: Params, work: Fit) -> Callable[[], AbstractContextManager[None]]:
+    """What is entered while training waits."""
+    return partial(memory_released, work) if params.schedule.release_memory else nullcontext
 
 
 def _pacer(params: Params, context: StageContext, later_work: float) -> Pacer:

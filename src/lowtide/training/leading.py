@@ -10,7 +10,7 @@ from lowtide.training.world import World
 Ending = Deferred | BudgetSpent | None  # None: the step is taken
 
 
-class Leader:
+class Leader(Hook):
     """Runs the hooks, and before each step tells the others whether it is taken.
 
     A budget that is spent after a step is told before the next one.
@@ -41,14 +41,12 @@ class Leader:
         except BudgetSpent as spent:
             self._spent = spent
 
-    def while_validating(self) -> None: ...
-
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         for hook in self._hooks:
             hook.after_epoch(epoch, metrics)
 
 
-class Follower:
+class Follower(Hook):
     def __init__(self, world: World) -> None:
         self._world = world
 
@@ -56,12 +54,6 @@ class Follower:
         ending: Ending = self._world.share(lambda: None)
         if ending is not None:
             raise ending
-
-    def after_step(self, step: float, num_steps: float, loss: float) -> None: ...
-
-    def while_validating(self) -> None: ...
-
-    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
 
 
 def led(hooks: Sequence[Hook], world: World) -> Sequence[Hook]:

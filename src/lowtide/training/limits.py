@@ -1,7 +1,6 @@
 """Training hooks that end a fit: a budget that is spent, a signal to leave."""
 
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -12,32 +11,22 @@ from lowtide.energy.budget import BudgetWatch
 from lowtide.energy.totals import Totals
 from lowtide.training.fit import BudgetSpent
 from lowtide.training.pacing import Deferred
+from lowtide.training.protocols import Hook
 
-EVERY_S = 1.0  # between two looks at the budget
 
-
-class BudgetGuard:
+class BudgetGuard(Hook):
     """Raises `BudgetSpent` after the step in which it is."""
 
     def __init__(self, watch: BudgetWatch, totals: Callable[[], Totals]) -> None:
-        self._watch, self._totals, self._looked_s = watch, totals, 0.0
-
-    def before_step(self, step: float, num_steps: float) -> None: ...
+        self._watch, self._totals = watch, totals
 
     def after_step(self, step: float, num_steps: float, loss: float) -> None:  # noqa: ARG002
-        now_s = time.monotonic()
-        if now_s - self._looked_s < EVERY_S:
-            return
-        self._looked_s = now_s
-        if self._watch.spent(self._totals(), f"after {step + 1:.0f} of {num_steps:.0f} steps"):
+        where = f"after {step + 1:.0f} of {num_steps:.0f} steps"
+        if self._watch.spent_by_now(self._totals, where):
             raise BudgetSpent
 
-    def while_validating(self) -> None: ...
 
-    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
-
-
-class Leaving:
+class Leaving(Hook):
     """On SIGTERM the fit writes its checkpoint before the next step, or batch of validation, and
     leaves as paused.
 
@@ -59,12 +48,8 @@ class Leaving:
     def before_step(self, step: float, num_steps: float) -> None:  # noqa: ARG002
         self._leave_if_asked()
 
-    def after_step(self, step: float, num_steps: float, loss: float) -> None: ...
-
     def while_validating(self) -> None:
         self._leave_if_asked()
-
-    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
 
     def _leave_if_asked(self) -> None:
         if self._asked:

@@ -13,6 +13,7 @@ from lowtide.carbon.signal import IntensitySource, intensity_at
 from lowtide.clock import Clock
 from lowtide.params import ScheduleParams
 from lowtide.planning.horizon import Decision, Horizon
+from lowtide.training.protocols import Hook
 
 MEASURED_STEPS = 8  # after these the time of a step is known well enough to plan with
 LONG_STEP_S = 60.0  # of the wall: one such step, an epoch for instance, tells enough
@@ -57,7 +58,7 @@ class Levels(Protocol):
 
 
 @dataclass
-class Pacer:
+class Pacer(Hook):
     """A training hook. Re-plans when a planned slot ends; waits where the plan holds no work, and
     runs at the level it says.
 
@@ -94,9 +95,6 @@ class Pacer:
             self._follow_plan(now, step, num_steps)
         self._step_started = (self.clock.now(), step)
 
-    def after_step(self, step: float, num_steps: float, loss: float) -> None:
-        pass
-
     def _measure(self, hours: float) -> None:
         """From one step to the next, waits left out: loading and validation are work, too.
 
@@ -109,11 +107,6 @@ class Pacer:
         self._measured += 1
         weight = max(1 / self._measured, 0.05)
         self._step_hours += weight * (hours - self._step_hours)
-
-    def while_validating(self) -> None: ...
-
-    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
-        pass
 
     def _is_measured(self) -> bool:
         step_s = self.clock.real_seconds(timedelta(hours=1)) * self._step_hours

@@ -7,6 +7,7 @@ from typing import Protocol
 from lowtide.controller.levels import RelativeLevel, relative_levels
 from lowtide.controller.power import PowerPoint
 from lowtide.params import ScheduleParams
+from lowtide.training.protocols import Hook
 
 SETTLE_S = 1.0  # after a change of the limit: the driver's power is a mean over a second
 MEASURE_S = 3.0  # at each limit
@@ -17,7 +18,7 @@ class Limit(Protocol):
         """Limit the GPUs; False where that cannot be had any more."""
 
 
-class PowerLevels:
+class PowerLevels(Hook):
     """A training hook. Runs some seconds at each limit, the highest first, then at the highest.
 
     `joules` is cumulative, of all that is metered: what a limit saves is seen on the whole machine.
@@ -45,12 +46,6 @@ class PowerLevels:
     def before_step(self, step: float, num_steps: float) -> None:  # noqa: ARG002
         if not self.measured:
             self._profile(step)
-
-    def after_step(self, step: float, num_steps: float, loss: float) -> None: ...
-
-    def while_validating(self) -> None: ...
-
-    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
 
     @property
     def throughput(self) -> float | None:
@@ -86,7 +81,7 @@ class PowerLevels:
             self._begin(now_s)
         elif self._from is None:
             if now_s - self._set_s >= SETTLE_S:
-                self._from = self._reading(now_s, step)
+                self._from = (now_s, step, self._joules() or 0.0)
         elif now_s - self._from[0] >= MEASURE_S:
             self._end(now_s, step)
 
@@ -104,16 +99,12 @@ class PowerLevels:
     def _end(self, now_s: float, step: float) -> None:
         assert self._from is not None
         began_s, first, before_j = self._from
-        _, _, after_j = self._reading(now_s, step)
-        seconds = now_s - began_s
+        after_j, seconds = self._joules() or 0.0, now_s - began_s
         if after_j > before_j and step > first:
             power_w, steps_s = (after_j - before_j) / seconds, (step - first) / seconds
             self._points.append(PowerPoint(self._present, power_w, steps_s))
         self._set_s = None
         self._begin(now_s)
-
-    def _reading(self, now_s: float, step: float) -> tuple[float, float, float]:
-        return now_s, step, self._joules() or 0.0
 
     def _finish(self) -> None:
         self.measured = True

@@ -43,7 +43,7 @@ def measure(
     watts = known_w or 1.0
 
     def per_image(num: int) -> float:
-        images, labels = batch.images[: num // world.size], batch.labels[: num // world.size]
+        images, labels = _share(work, batch, num)
         seconds = step_seconds(work.model, images, labels, present.precision)
         return watts * seconds / (len(labels) * world.size)
 
@@ -56,18 +56,23 @@ def measure(
         known_w is not None,
     )
     if levers.compress:
-        share = batch.images[: present.batch_size // world.size]
+        images, _ = _share(work, batch, present.batch_size)
         found.per_mac = joules_per_mac(
-            work.model, share, watts / world.size, bf16=present.precision == "bf16"
+            work.model, images, watts / world.size, bf16=present.precision == "bf16"
         )
     return world.share(lambda: found)
 
 
+def _share(work: Fit, batch: Batch, num: int) -> tuple[Tensor, Tensor]:
+    """This process's images and labels of the first `num` of all."""
+    own = num // work.world.size
+    return batch.images[:own], batch.labels[:own]
+
+
 def _by_precision(work: Fit, batch: Batch, watts: float) -> dict[str, float]:
-    num, size = work.knobs.batch_size // work.world.size, work.world.size
-    images, labels = batch.images[:num], batch.labels[:num]
+    images, labels = _share(work, batch, work.knobs.batch_size)
     seconds = seconds_by_precision(work.model, images, labels, work.world.mean)
-    return {name: watts * each / (len(labels) * size) for name, each in seconds.items()}
+    return {name: watts * each / (len(labels) * work.world.size) for name, each in seconds.items()}
 
 
 def _small_image(
@@ -77,8 +82,7 @@ def _small_image(
     side = image_side(full, levers.image_scale)
     if side == full:
         return None
-    part = slice(work.knobs.batch_size // work.world.size)
-    images, labels = batch.images[part], batch.labels[part]
+    images, labels = _share(work, batch, work.knobs.batch_size)
     if not _takes(work, shrink(images[:1], side), say):
         return None
 

@@ -12,6 +12,7 @@ from rich.progress import Progress as Bar
 from lowtide.controller.knobs import Weights
 from lowtide.energy.budget import Budget
 from lowtide.energy.totals import Totals
+from lowtide.training.protocols import Hook
 
 EVERY_S = 1.0
 
@@ -34,7 +35,7 @@ def energy_text(totals: Totals) -> str:
     return f"{totals.energy_kwh:.3g} kWh {grams} CO2e ({totals.provenance})"
 
 
-class Progression:
+class Progression(Hook):
     """A training hook: progress bar with energy and grams so far, live metrics each second."""
 
     def __init__(self, stage: str, meter: Meter, run: Metrics, epochs: int) -> None:
@@ -59,9 +60,6 @@ class Progression:
     ) -> None:
         self._bar.stop()
 
-    def before_step(self, step: float, num_steps: float) -> None:
-        pass
-
     def after_step(self, step: float, num_steps: float, loss: float) -> None:
         now = time.monotonic()
         if now - self._logged_s < EVERY_S:
@@ -72,8 +70,6 @@ class Progression:
             self._task, completed=step + 1, total=num_steps, energy=energy_text(totals)
         )
         self._run.log_metrics({"loss": loss, **_energy_metrics(totals)}, int(step))
-
-    def while_validating(self) -> None: ...
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         self._meter.sample()
@@ -86,7 +82,7 @@ class Progression:
         )
 
 
-class ObjectiveCurves:
+class ObjectiveCurves(Hook):
     """A training hook: the three terms of L = alpha L_accuracy + beta E + gamma C, each epoch.
 
     L_accuracy is the validation loss; energy and emissions, of this and earlier stages, are in
@@ -95,12 +91,6 @@ class ObjectiveCurves:
 
     def __init__(self, weights: Weights, budget: Budget, meter: Meter, run: Metrics) -> None:
         self._weights, self._budget, self._meter, self._run = weights, budget, meter, run
-
-    def before_step(self, step: float, num_steps: float) -> None: ...
-
-    def after_step(self, step: float, num_steps: float, loss: float) -> None: ...
-
-    def while_validating(self) -> None: ...
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         totals, weights = self._meter.totals(), self._weights

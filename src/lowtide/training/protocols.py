@@ -2,16 +2,18 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:  # hooks are imported where torch is not needed
+    from torch import Tensor
 
-from lowtide.data.batches import Batch
-
-if TYPE_CHECKING:
+    from lowtide.data.batches import Batch
     from lowtide.training.work import Fit
 
 
-class Hook(Protocol):
-    """`step` of `num_steps` counts steps of the base batch over all epochs, in parts of one."""
+class Hook:
+    """Does nothing; hooks override what they need.
+
+    `step` of `num_steps` counts steps of the base batch over all epochs, in parts of one.
+    """
 
     def before_step(self, step: float, num_steps: float) -> None:
         """May wait, or raise `Deferred`."""
@@ -22,7 +24,8 @@ class Hook(Protocol):
     def while_validating(self) -> None:
         """Before each batch of validation; may raise `Deferred`."""
 
-    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None: ...
+    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        """With the row of the history."""
 
 
 class Steering(Protocol):
@@ -34,12 +37,12 @@ class Steering(Protocol):
     @property
     def lands(self) -> bool: ...
 
-    def resume(self, work: "Fit", extra: dict[str, Tensor]) -> None: ...
+    def resume(self, work: "Fit", extra: dict[str, "Tensor"]) -> None: ...
 
     def next_epoch(self, work: "Fit") -> None:
         """Set `work.progress.knobs`; channels may leave the model."""
 
-    def backward(self, work: "Fit", batch: Batch) -> float:
+    def backward(self, work: "Fit", batch: "Batch") -> float:
         """Gradients of the whole objective; returns the loss of the labels."""
 
     def after_update(self) -> None: ...
@@ -47,9 +50,9 @@ class Steering(Protocol):
     def settle(self) -> None:
         """What is drawn at random for a step is at its middle, until the next step."""
 
-    def tensors(self) -> dict[str, Tensor]: ...
+    def tensors(self) -> dict[str, "Tensor"]: ...
 
-    def held(self) -> list[Tensor]:
+    def held(self) -> list["Tensor"]:
         """What it keeps on the device from step to step."""
 
     def finish(self, work: "Fit") -> None: ...
