@@ -230,11 +230,7 @@ def _steering(
 
     def read() -> Look:
         window.sample()
-        totals = window.totals()
-        return Look(totals.energy_kwh, totals.emissions_g, 1.0)
-
-    def power_w() -> float | None:
-        return window.totals().mean_power_w
+        return Look.of(window.totals(), 1.0)
 
     grams = budget_kwh * 1000.0
     sizes = task.batch_sizes if arm.batch else ()
@@ -244,7 +240,8 @@ def _steering(
             sizes, arm.land, max(task.epochs // 6, 2), arm.gates, target,
             task.image_scale if arm.grow else 1.0,
         ),
-        seed, card.shape, 8, task.energy_share_min, read, power_w, None, (0.0, 0.0), say,
+        seed=seed, input_shape=card.shape, round_to=8, energy_share_min=task.energy_share_min,
+        read=read, inference_j=None, spent=(0.0, 0.0), say=say,
     )  # fmt: skip
 
 

@@ -41,8 +41,8 @@ class Timed(Controller):
 
     deciding_s = 0.0
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
         self.steps: dict[bool, list[float]] = {True: [], False: []}  # by: with a look at the noise
 
     def next_epoch(self, work: Fit) -> None:
@@ -79,8 +79,9 @@ def share(levers: Levers, folder: Path, seed: int) -> float:
     spec = ModelSpec("tidenet-s", 3, (32, 32), 10, (120.0,) * 3, (60.0,) * 3)
     model = build(spec).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steering = Timed(
-        Weights(1.0, 0.1, 0.1, 1.0, 1.0), levers, seed, (3, 32, 32), 8, 0.5,
-        lambda: Reading(0.1, 0.1, 1.0), lambda: 50.0, None, (0.0, 0.0), lambda _: None,
+        Weights(1.0, 0.1, 0.1, 1.0, 1.0), levers, seed=seed, input_shape=(3, 32, 32), round_to=8,
+        energy_share_min=0.5, read=lambda: Reading(0.1, 0.1, 0.1, 0.1, 1.0), inference_j=0.01,
+        spent=(0.0, 0.0), say=lambda _: None,
     )  # fmt: skip
     progress = Progress("run", "benchmark", Knobs(128, "fp32", end=EPOCHS))
     path = folder / f"{time.time_ns()}.safetensors"

@@ -188,7 +188,7 @@ class BudgetParams(Section):
     onnx_agreement_min: Share
     training_emissions_g_max: NonNegative
     training_energy_kwh_max: NonNegative
-    inference_energy_j_max: NonNegative
+    inference_energy_j_max: Positive
     latency_ms_p95_max: NonNegative
     model_size_bytes_max: NonNegative
     break_even_inferences_max: NonNegative

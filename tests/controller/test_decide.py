@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowtide.controller.decide import decide
+from lowtide.controller.image_size import pixel_share
 from lowtide.controller.knobs import Inputs, Knobs, Levers, Trying, Weights, told
 
 WEIGHTS = Weights(alpha=1.0, beta=0.1, gamma=0.1, energy_kwh=1.0, emissions_g=100.0)
@@ -47,6 +48,15 @@ def test_the_batch_is_as_large_as_noise_and_joules_ask(
     assert bool(decision.reasons) == (expected != 64)
     assert (decision.knobs.gain > 1) == (expected > 64)
     assert (decision.knobs.gain < 1) == (expected < 64)
+
+
+def test_where_energy_counts_for_nothing_the_batch_and_the_images_stay() -> None:
+    free = replace(NO_BUDGET, beta=0.0, gamma=0.0)
+    levers = replace(LEVERS, batch_sizes=(32, 64, 128), image_scale=0.5)
+    noisy = {"noise_images": 1e6, "joules_per_image": {32: 1.0, 64: 1.0, 128: 0.7}}
+    inputs = replace(QUIET, epoch=0.0, small_image_cost=0.3, **noisy)
+    assert knobs_of(inputs, levers=levers).batch_size == 128
+    assert knobs_of(inputs, levers=levers, weights=free) == KNOBS
 
 
 def test_a_batch_that_was_chosen_is_kept_when_the_figures_change_a_little() -> None:
@@ -102,6 +112,32 @@ def test_an_overrun_is_met_by_precision_then_channels_then_an_earlier_end() -> N
     assert steps[2] == replace(steps[1], pressed=True)
     assert steps[3] == replace(steps[2], end=pytest.approx(6 + 8.8), landing_from=6.0, cut=True)
     assert knobs_of(inputs, steps[3], levers) == steps[3]  # now it fits
+
+
+def test_an_early_cut_leaves_a_whole_cycle_a_shorter_one() -> None:
+    early = replace(HUNGRY, epoch=1.0, energy_kwh=0.1)
+    cut = knobs_of(early)
+    assert cut == replace(KNOBS, end=pytest.approx(10.0), cycle=cut.end, cut=True)
+    again = knobs_of(replace(early, epoch_energy_kwh=0.2), cut)  # 0.9 kWh for 0.2 an epoch
+    assert again == replace(KNOBS, end=pytest.approx(5.5), cycle=again.end, cut=True)
+    late = replace(early, epoch=2.0, energy_kwh=0.3, epoch_energy_kwh=0.3)
+    assert knobs_of(late, again).landing_from == 2.0  # the rate had risen to its peak
+
+
+def test_images_grow_faster_towards_an_earlier_end() -> None:
+    """The end is where the budget is, with images that are whole for its last part."""
+    small = replace(KNOBS, image_scale=0.5)
+    inputs = replace(QUIET, epoch=2.0, energy_kwh=0.06, epoch_energy_kwh=0.03)
+    end = knobs_of(inputs, small).end
+    last = pixel_share(1.0, 2.0, 20.0, 0.5)
+    assert 0.06 + 0.03 * (end - 2) * pixel_share(2.0, end, end, 0.5) / last == pytest.approx(1.0)
+
+
+def test_a_small_excess_is_tolerated_while_much_is_left() -> None:
+    """Epochs differ by as much, and an end that has come nearer does not move away again."""
+    for epoch_kwh, epoch, cut in ((0.065, 6.0, False), (0.07, 6.0, True), (0.9, 19.0, True)):
+        inputs = replace(QUIET, epoch=epoch, epoch_energy_kwh=epoch_kwh)
+        assert knobs_of(inputs).cut == cut
 
 
 def test_without_those_levers_the_end_comes_nearer_at_once() -> None:
@@ -246,7 +282,7 @@ def test_a_batch_size_that_has_cost_too_much_is_given_up(
     trying: Trying, used_kwh: float | None, size: int
 ) -> None:
     tried = replace(KNOBS, batch_size=128, gain=2.0)
-    inputs = replace(QUIET, energy_kwh=used_kwh)
+    inputs = replace(QUIET, energy_kwh=9.9, active_energy_kwh=used_kwh)  # a long wait
     decision = decide(inputs, tried, 64, NO_BUDGET, replace(LEVERS, trying=trying))
     assert decision.knobs.batch_size == size
     assert decision.knobs.gain == size / 64

@@ -129,6 +129,43 @@ def test_a_file_of_the_second_version_gets_trials(path: Path) -> None:
     connection.close()
 
 
+def test_what_was_used_while_parked_is_told_apart(path: Path) -> None:
+    waiting = [replace(later(one, 1), parked=True) for one in (CPU, RAM)]
+    with Ledger(path) as ledger:
+        ledger.append([CPU, RAM])
+        ledger.append(waiting)
+        ledger.append([later(CPU, 2), later(RAM, 2)])
+        totals = ledger.totals("run")
+    assert (totals.energy_kwh, totals.parked_energy_kwh, totals.active_energy_kwh) == (9, 3, 6)
+    assert totals.emissions_g == pytest.approx(3 * totals.parked_emissions_g)
+    assert totals.active_emissions_g == pytest.approx(2 * totals.parked_emissions_g)
+    assert (totals.duration_s, totals.parked_s, totals.active_s) == (3, 1, 2)
+    assert totals.components["cpu0"].energy_kwh == 6
+
+
+def test_a_file_of_the_third_version_tells_work_from_waiting(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.append([CPU, RAM])
+        ledger.append([replace(later(CPU, 1), parked=True), replace(later(RAM, 1), parked=True)])
+    connection = sqlite3.connect(path)
+    for statement in (
+        "DROP TRIGGER add_up", "DROP TABLE sums", "DROP TABLE spans",
+        "CREATE TABLE sums (run_id, component, energy_j, emissions_g, source, provenance,"
+        " PRIMARY KEY (run_id, component)) WITHOUT ROWID",
+        "CREATE TABLE spans (run_id PRIMARY KEY, duration_s, ended_at, span) WITHOUT ROWID",
+        "PRAGMA user_version = 3",
+    ):  # fmt: skip
+        connection.execute(statement)
+    connection.close()
+    for num_appended in range(2):
+        with Ledger(path) as ledger:
+            totals = ledger.totals("run")
+            assert totals.parked_energy_kwh == 3
+            assert totals.active_energy_kwh == 3 * (1 + num_appended)
+            assert (totals.duration_s, totals.parked_s) == (2 + num_appended, 1)
+            ledger.append([later(CPU, 2), later(RAM, 2)])
+
+
 def test_trials_come_back_by_job_as_they_went_in(path: Path) -> None:
     unknown = replace(
         TRIAL, power_limit_w=None, energy_j=None, emissions_g=None, converged=False,

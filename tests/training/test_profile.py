@@ -3,13 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
 from lowtide.controller.knobs import Levers
 from lowtide.data.batches import Batches, ImageArrays
 from lowtide.models.factory import Classifier
+from lowtide.training import profile
 from lowtide.training.fit import fit
+from lowtide.training.profile import DeviceProfile
 from lowtide.training.protocols import Hook
 from lowtide.training.recipe import make_optimizer
 from lowtide.training.steering import Controller
@@ -17,6 +20,7 @@ from lowtide.training.work import Fit
 from tests.training.small import CPU, RECIPE, arrays, work
 from tests.training.test_steering import (
     DEVICE,
+    LEVERS,
     LONG,
     PROFILE,
     controller,
@@ -37,6 +41,26 @@ def test_a_measured_profile_has_every_batch_size_and_kind_of_layer(tmp_path: Pat
                                        *found.per_mac.values()])  # fmt: skip
 
 
+def test_seconds_count_at_the_power_that_was_drawn_while_they_were_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at that of before: a meter that has seen nothing but loading by then says little."""
+    now_s = iter([10.0, 14.0])
+    monkeypatch.setattr(profile, "perf_counter", lambda: next(now_s))
+    monkeypatch.setattr(
+        profile, "_in_seconds", lambda *_: DeviceProfile({"8": 3.0}, in_joules=False)
+    )
+    used_j = iter([1e9, 1e9 + 200.0])
+    found = profile.measure(work(tmp_path), LEVERS, lambda: next(used_j), print)
+    assert found == DeviceProfile({"8": 150.0})
+
+
+def test_without_a_figure_for_power_a_profile_is_in_seconds(tmp_path: Path) -> None:
+    found = profile.measure(work(tmp_path), LEVERS, lambda: None, print)
+    assert not found.in_joules
+    assert found.per_image.keys() == {"4", "8", "16"}
+
+
 class Sides(Hook):
     """Which sides of images the network has seen in training."""
 
@@ -50,9 +74,9 @@ class Sides(Hook):
 
 
 def test_images_grow_to_their_full_size(tmp_path: Path) -> None:
-    profile = replace(PROFILE, device=replace(DEVICE, small_image=0.3))
+    recorded = replace(PROFILE, device=replace(DEVICE, small_image=0.3))
     levers = Levers((), land=False, epochs_min=5, compress=False, image_scale=0.5)
-    grown = large(tmp_path, controller(levers=levers, recorded=profile))
+    grown = large(tmp_path, controller(levers=levers, recorded=recorded))
     sides = Sides(grown.model)
     fit(grown, [])
     assert sides.seen == sorted(sides.seen)

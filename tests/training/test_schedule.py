@@ -55,4 +55,18 @@ def test_images_are_whole_for_the_last_part_and_once_it_lands() -> None:
     assert image_side(7.0, 32, small) == 24
     assert image_side(14.0, 32, small) == 32
     assert image_side(0.0, 32, KNOBS) == 32
-    assert image_side(5.0, 32, replace(small, end=8.0, landing_from=5.0)) == 32
+    landed = replace(small, end=8.0, landing_from=5.0, landed=True)
+    assert image_side(5.0, 32, landed) == 32
+
+
+def test_cut_by_a_budget_images_grow_on_towards_the_new_end() -> None:
+    cut = replace(KNOBS, image_scale=0.5, end=10.0, landing_from=3.5, cut=True)
+    assert image_side(3.5, 32, cut) == 24
+    assert image_side(7.0, 32, cut) == 32
+
+
+def test_a_shorter_cycle_has_the_same_peak() -> None:
+    short = replace(KNOBS, end=10.0, cycle=10.0)
+    assert learning_rate(2.0, LONG, short) == pytest.approx(0.4)
+    assert learning_rate(6.0, LONG, short) == pytest.approx(0.2)
+    assert learning_rate(10.0, LONG, short) == 0

@@ -39,7 +39,7 @@ LEVERS = Levers(batch_sizes=(4, 8, 16), land=True, epochs_min=5, compress=True)
 WEIGHTS = Weights(alpha=1.0, beta=2.0, gamma=1.0, energy_kwh=10.0, emissions_g=1000.0)
 DEVICE = DeviceProfile({"4": 2.0, "8": 1.0, "16": 0.1}, {}, {"conv3x3": 1e-9, "linear": 2e-9})
 PROFILE = Record({}, {}, 8, DEVICE, [])
-UNKNOWN = Reading(None, None, 1.0)
+UNKNOWN = Reading(None, None, None, None, 1.0)
 
 
 class Meter:
@@ -50,7 +50,8 @@ class Meter:
 
     def read(self) -> Reading:
         self.looks += 1
-        return Reading(0.1 * self.looks, 10.0 * self.looks, 1.0 + 0.1 * (self.looks % 3))
+        used_kwh, used_g = 0.1 * self.looks, 10.0 * self.looks
+        return Reading(used_kwh, used_g, used_kwh, used_g, 1.0 + 0.1 * (self.looks % 3))
 
 
 def controller(
@@ -62,8 +63,9 @@ def controller(
     energy_share_min: float = 0.05,
 ) -> Controller:
     return Controller(
-        weights, levers, 0, (1, 8, 8), 8, energy_share_min, (meter or Meter()).read, lambda: 5.0,
-        None, (0.0, 0.0), (said if said is not None else []).append, recorded,
+        weights, levers, seed=0, input_shape=(1, 8, 8), round_to=8,
+        energy_share_min=energy_share_min, read=(meter or Meter()).read, inference_j=None,
+        spent=(0.0, 0.0), say=(said if said is not None else []).append, recorded=recorded,
     )  # fmt: skip
 
 
@@ -313,6 +315,28 @@ def test_a_model_without_gates_is_steered_by_the_other_levers(tmp_path: Path) ->
     assert "net.0 keeps its channels: no gate can close all that depends on them" in said
     assert decisions(done)[0]["energy_share"] is None
     assert "batch 8 -> 16" in reasons(done)
+
+
+class Waited(Meter):
+    """The same work, with a long wait in its first epoch."""
+
+    def read(self) -> Reading:
+        reading = super().read()
+        waited_kwh = 2.0 if self.looks > 1 else 0.0
+        return replace(
+            reading, energy_kwh=reading.active_energy_kwh + waited_kwh,  # type: ignore[operator]
+            emissions_g=reading.active_emissions_g + 200 * waited_kwh,  # type: ignore[operator]
+        )  # fmt: skip
+
+
+def test_a_wait_is_no_cost_of_an_epoch(tmp_path: Path, whole: Fit) -> None:
+    """It is paid out of the budget, and the epochs that follow are as cheap as before."""
+    waited = steered(tmp_path, controller(Waited()))
+    fit(waited, [])
+    assert_same_weights(whole.model, waited.model)
+    of_epochs = [one["inputs"]["epoch_energy_kwh"] for one in decisions(waited)[1:]]  # type: ignore[index]
+    assert of_epochs == [one["inputs"]["epoch_energy_kwh"] for one in decisions(whole)[1:]]  # type: ignore[index]
+    assert decisions(waited)[-1]["inputs"]["energy_kwh"] > 2.0  # type: ignore[index]
 
 
 def test_pressure_follows_the_intensity_of_the_grid(whole: Fit) -> None:

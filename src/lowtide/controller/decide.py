@@ -1,7 +1,12 @@
 """What the next interval of training is run with: the knobs that minimise one scalar.
 
-L = alpha L_accuracy + beta E / E_budget + gamma C / C_budget, predicted to the end. A pure function
-of what was measured: the same inputs give the same knobs, so that a log can be replayed.
+L = alpha L_accuracy + beta E / E_budget + gamma C / C_budget, predicted to the end. Knobs that are
+held to leave the accuracy term as it is (a batch by its gain, an image that grows) take the least
+joules, since E and C both rise with them; where beta and gamma are 0 they stay. An earlier end
+trades one term for the others. Budgets are limits, and come last.
+
+A pure function of what was measured: the same inputs give the same knobs, so that a log can be
+replayed. The level (power, pauses) is the plan's, which minimises C alone.
 """
 
 from dataclasses import replace
@@ -24,9 +29,10 @@ def decide(
     if inputs.epoch >= knobs.end:
         return Decision(knobs, ())
     reasons: list[str] = []
-    knobs = _choose_batch(inputs, knobs, base_size, levers, reasons)
+    if weights.beta or weights.gamma:
+        knobs = _choose_batch(inputs, knobs, base_size, levers, reasons)
+        knobs = _choose_image_scale(inputs, knobs, levers, reasons)
     knobs = _give_up_trying(inputs, knobs, base_size, levers, reasons)
-    knobs = _choose_image_scale(inputs, knobs, levers, reasons)
     if levers.land and not knobs.landed:
         knobs = _land_if_enough(inputs, knobs, weights, levers, reasons)
     knobs = keep_budget(inputs, knobs, weights, levers, reasons)
@@ -66,7 +72,7 @@ def _give_up_trying(
 
     The learning rate goes with the batch size (linear scaling: Goyal et al., 2017).
     """
-    trying, used = levers.trying, inputs.energy_kwh
+    trying, used = levers.trying, inputs.active_energy_kwh
     if trying is None or trying.limit_kwh is None or used is None or used < trying.limit_kwh:
         return knobs
     if knobs.batch_size != trying.batch_size or trying.instead == trying.batch_size:

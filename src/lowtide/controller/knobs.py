@@ -6,6 +6,7 @@ from math import inf
 from typing import Any, Literal
 
 Precision = Literal["fp32", "bf16"]
+WARMUP = 0.2  # share of a cycle over which the rate rises
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class Knobs:
     batch_size: int
     precision: Precision
     gain: float = 1.0
-    end: float = 0.0  # epoch at which the learning rate is 0
-    landing_from: float | None = None  # where the rate leaves its cycle for `end`
+    end: float = 0.0  # epoch at which training ends
+    cycle: float | None = None  # epochs of the cycle that the rate follows; None: the recipe's
+    landing_from: float | None = None  # where the rate leaves its cycle, to be 0 at the end
     cut: bool = False  # by a budget: what is kept in the end is the best epoch
     landed: bool = False  # since another epoch is not worth it
     rate_factor: float = 1.0  # after a loss that was not finite
@@ -73,14 +75,15 @@ class Inputs:
     noise_images: float | None
     joules_per_image: Mapping[int, float]  # by batch size, relative figures are enough
     joules_by_precision: Mapping[str, float]
-    energy_kwh: float | None  # so far, of this fit
+    energy_kwh: float | None  # so far, of this fit, waits included
     emissions_g: float | None
-    epoch_energy_kwh: float | None  # of the last epoch
+    epoch_energy_kwh: float | None  # of the last epoch, without waits
     epoch_emissions_g: float | None
-    spent_energy_kwh: float  # by stages before
-    spent_emissions_g: float
+    spent_energy_kwh: float | None  # by stages before
+    spent_emissions_g: float | None
     val_accuracies: tuple[float, ...] = ()  # the last one
     small_image_cost: float | None = None  # joules of the smallest image over those of a whole one
+    active_energy_kwh: float | None = None  # so far, of this fit, without waits
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Inputs":
@@ -108,3 +111,14 @@ def ending(inputs: Inputs, knobs: Knobs, end: float) -> Knobs:
     """A rate that falls already goes on from where it began to fall: it never rises again."""
     start = inputs.epoch if knobs.landing_from is None else knobs.landing_from
     return replace(knobs, end=end, landing_from=start)
+
+
+def cut_short(inputs: Inputs, knobs: Knobs, end: float) -> Knobs:
+    """An earlier end for the budget's sake, with as much of the cycle as it leaves.
+
+    As long as the rate would still rise, a shorter cycle takes the place of the longer one.
+    """
+    knobs = replace(knobs, cut=True)
+    if knobs.landing_from is None and inputs.epoch < WARMUP * end:
+        return replace(knobs, end=end, cycle=end)
+    return ending(inputs, knobs, end)

@@ -3,16 +3,20 @@
 from dataclasses import replace
 from math import inf
 
+from scipy.optimize import brentq
+
 from lowtide.controller.image_size import pixel_share
-from lowtide.controller.knobs import Inputs, Knobs, Levers, Weights, ending
+from lowtide.controller.knobs import Inputs, Knobs, Levers, Weights, cut_short
+
+TOLERATED = 0.05  # of a budget, at the start, and less as less is left: epochs differ by as much
 
 
 def keep_budget(
     inputs: Inputs, knobs: Knobs, weights: Weights, levers: Levers, reasons: list[str]
 ) -> Knobs:
     """Lower precision, then fewer channels, then an earlier end, as far as the projection needs."""
-    excess = _projected_excess(inputs, knobs, weights)
-    if excess <= 0:
+    excess = _excess(inputs, knobs, weights, knobs.end)
+    if excess <= TOLERATED * (1 - inputs.epoch / knobs.end):
         return knobs
     full, half = (inputs.joules_by_precision.get(name, inf) for name in ("fp32", "bf16"))
     if knobs.precision == "fp32" and half < full < inf:
@@ -24,16 +28,16 @@ def keep_budget(
     if levers.compress and not knobs.pressed:
         reasons.append(f"channels leave: {excess:.0%} over budget by projection")
         return replace(knobs, pressed=True)
-    end = inputs.epoch + _affordable_epochs(inputs, knobs, weights)
+    end = _affordable_end(inputs, knobs, weights)
     reasons.append(
         f"end at epoch {end:.1f} instead of {knobs.end:.1f}: {excess:.0%} over budget by projection"
     )
-    return replace(ending(inputs, knobs, end), cut=True)
+    return cut_short(inputs, knobs, end)
 
 
-def _projected_excess(inputs: Inputs, knobs: Knobs, weights: Weights) -> float:
-    """By how much the nearer of both budgets would be passed at the end, as a share of it."""
-    left = (knobs.end - inputs.epoch) * _pixels_left(inputs, knobs)
+def _excess(inputs: Inputs, knobs: Knobs, weights: Weights, end: float) -> float:
+    """By how much the nearer of both budgets would be passed at that end, as a share of it."""
+    left = (end - inputs.epoch) * _pixels_left(inputs, knobs, end)
     return max(
         (
             (spent + used + rate * left) / budget - 1
@@ -43,33 +47,25 @@ def _projected_excess(inputs: Inputs, knobs: Knobs, weights: Weights) -> float:
     )
 
 
-def _affordable_epochs(inputs: Inputs, knobs: Knobs, weights: Weights) -> float:
-    """How many of the epochs that are left both budgets allow, at full image size."""
-    left = knobs.end - inputs.epoch
-    for spent, used, last, budget in _flows(inputs, weights):
-        rest, rate = max(budget - spent - used, 0.0), last / _pixels_of_last(inputs, knobs)
-        if rest < rate * left:
-            left = rest / rate
-        elif rest == 0:
-            left = 0.0
-    return left
+def _affordable_end(inputs: Inputs, knobs: Knobs, weights: Weights) -> float:
+    """The latest that passes no budget; now, where one is used up."""
+
+    def excess(end: float) -> float:
+        return _excess(inputs, knobs, weights, end)
+
+    return inputs.epoch if excess(inputs.epoch) >= 0 else brentq(excess, inputs.epoch, knobs.end)
 
 
-def _pixels_left(inputs: Inputs, knobs: Knobs) -> float:
-    """Pixels of an epoch of those left, over those of the last one: images may still grow."""
-    return _pixels(inputs.epoch, knobs.end, knobs) / _pixels_of_last(inputs, knobs)
+def _pixels_left(inputs: Inputs, knobs: Knobs, end: float) -> float:
+    """Pixels of an epoch of those left, over those of the last one: images may still grow, and
+    grow faster towards an earlier end."""
+    last = _pixels(max(inputs.epoch - 1.0, 0.0), inputs.epoch, knobs, knobs.end)
+    return _pixels(inputs.epoch, end, knobs, end) / last
 
 
-def _pixels_of_last(inputs: Inputs, knobs: Knobs) -> float:
-    """Share of the whole image that the last epoch was trained on."""
-    return _pixels(max(inputs.epoch - 1.0, 0.0), inputs.epoch, knobs)
-
-
-def _pixels(begin: float, until: float, knobs: Knobs) -> float:
-    """Share of the whole image between two epochs: all of it where the rate lands."""
-    if knobs.landing_from is not None:
-        return 1.0
-    return pixel_share(begin, until, knobs.end, knobs.image_scale)
+def _pixels(begin: float, until: float, knobs: Knobs, end: float) -> float:
+    """Mean share of the whole image between two epochs: all of it once the training lands."""
+    return 1.0 if knobs.landed else pixel_share(begin, until, end, knobs.image_scale)
 
 
 def _flows(inputs: Inputs, weights: Weights) -> list[tuple[float, float, float, float]]:
@@ -86,5 +82,5 @@ def _flows(inputs: Inputs, weights: Weights) -> list[tuple[float, float, float, 
     return [
         (spent, used, rate, budget)
         for spent, used, rate, budget in rows
-        if used is not None and rate is not None and budget > 0
+        if spent is not None and used is not None and rate is not None and budget > 0
     ]

@@ -13,12 +13,12 @@ EVERY_S = 1.0  # between two looks at what is used
 
 @dataclass(frozen=True)
 class Budget:
-    """None is no limit. What was spent before counts as used."""
+    """None is no limit. What was spent before counts as used; None where that is unknown."""
 
     emissions_g: float | None = None
     energy_kwh: float | None = None
-    spent_g: float = 0.0
-    spent_kwh: float = 0.0
+    spent_g: float | None = 0.0
+    spent_kwh: float | None = 0.0
 
     def __post_init__(self) -> None:
         for name, limit in (("grams", self.emissions_g), ("kWh", self.energy_kwh)):
@@ -30,20 +30,27 @@ class Budget:
         known = [used / limit for used, limit in self._limited(totals) if used is not None]
         return max(known, default=0.0)
 
+    def used_kwh(self, totals: Totals) -> float | None:
+        """Of the budget, what was spent before included; None where that is unknown."""
+        return _sum(self.spent_kwh, totals.energy_kwh)
+
+    def used_g(self, totals: Totals) -> float | None:
+        return _sum(self.spent_g, totals.emissions_g)
+
     def is_blind(self, totals: Totals) -> bool:
         """Whether a figure that has a limit is unknown."""
         return bool(totals.components) and any(used is None for used, _ in self._limited(totals))
 
     def _limited(self, totals: Totals) -> list[tuple[float | None, float]]:
         pairs = (
-            (totals.emissions_g, self.spent_g, self.emissions_g),
-            (totals.energy_kwh, self.spent_kwh, self.energy_kwh),
+            (self.used_g(totals), self.emissions_g),
+            (self.used_kwh(totals), self.energy_kwh),
         )
-        return [
-            (None if used is None else spent + used, limit)
-            for used, spent, limit in pairs
-            if limit is not None
-        ]
+        return [(used, limit) for used, limit in pairs if limit is not None]
+
+
+def _sum(before: float | None, used: float | None) -> float | None:
+    return None if before is None or used is None else before + used
 
 
 @dataclass

@@ -69,13 +69,14 @@ class LedgerRun:
 
 @dataclass(frozen=True)
 class _Sum:
-    """A component's row of `sums`."""
+    """A row of `sums`."""
 
     component: str
     energy_j: float | None
     emissions_g: float | None
     source: str
     provenance: str
+    parked: bool
 
 
 _COLUMNS = [column.name for column in fields(Interval)]
@@ -168,17 +169,18 @@ class Ledger:
             self._connection.rollback()
 
     def totals(self, run_id: str) -> Totals:
-        """In the time that one row takes per component, however long the run."""
+        """In the time that two rows take per component, however long the run."""
         totals = Totals()
         rows = self._query(
-            "SELECT component, energy_j, emissions_g, source, provenance FROM sums"
+            "SELECT component, energy_j, emissions_g, source, provenance, parked FROM sums"
             " WHERE run_id = ?",
             run_id,
         )
         for row in rows:
             totals.add(_Sum(*row))
-        for (duration_s,) in self._query("SELECT duration_s FROM spans WHERE run_id = ?", run_id):
-            totals.duration_s = duration_s
+        spans = self._query("SELECT duration_s, parked_s FROM spans WHERE run_id = ?", run_id)
+        for durations in spans:
+            totals.duration_s, totals.parked_s = durations
         return totals
 
     def last_instant(self, run_id: str) -> datetime | None:

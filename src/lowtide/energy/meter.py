@@ -154,6 +154,7 @@ class Window:
                     for row in rows:
                         self._totals.add(row)
                     self._totals.duration_s += used.duration_s
+                    self._totals.parked_s += used.duration_s if used.parked else 0.0
 
     def _rows(self, used: _Used) -> list[Interval]:
         """One for each component, the lost ones included."""

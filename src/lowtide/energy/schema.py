@@ -11,20 +11,22 @@ from pathlib import Path
 
 from lowtide.errors import ArtifactError
 
-VERSION = 3  # 1 had neither sums nor the age of an intensity, 2 had no trials
+# 1 had neither sums nor the age of an intensity, 2 had no trials, in 3 the sums did not tell work
+# from waiting.
+VERSION = 4
 
 # `span` names the last interval: its components are metered side by side, their time counts once.
 _TABLES = (
     "CREATE INDEX IF NOT EXISTS intervals_of_run ON intervals (run_id)",
     """
     CREATE TABLE IF NOT EXISTS sums (
-        run_id, component, energy_j, emissions_g, source, provenance,
-        PRIMARY KEY (run_id, component)
+        run_id, component, parked, energy_j, emissions_g, source, provenance,
+        PRIMARY KEY (run_id, component, parked)
     ) WITHOUT ROWID
     """,
     """
     CREATE TABLE IF NOT EXISTS spans (
-        run_id PRIMARY KEY, duration_s, ended_at, span
+        run_id PRIMARY KEY, duration_s, parked_s, ended_at, span
     ) WITHOUT ROWID
     """,
     """
@@ -40,15 +42,17 @@ _TRIGGERS = (
     """
     CREATE TRIGGER IF NOT EXISTS add_up AFTER INSERT ON intervals BEGIN
         INSERT INTO sums VALUES (
-            NEW.run_id, NEW.component, NEW.energy_j, NEW.emissions_g, NEW.source, NEW.provenance
-        ) ON CONFLICT (run_id, component) DO UPDATE SET
+            NEW.run_id, NEW.component, NEW.parked, NEW.energy_j, NEW.emissions_g, NEW.source,
+            NEW.provenance
+        ) ON CONFLICT (run_id, component, parked) DO UPDATE SET
             energy_j = energy_j + excluded.energy_j,
             emissions_g = emissions_g + excluded.emissions_g;
         INSERT INTO spans VALUES (
-            NEW.run_id, NEW.duration_s, NEW.ended_at,
+            NEW.run_id, NEW.duration_s, iif(NEW.parked, NEW.duration_s, 0.0), NEW.ended_at,
             NEW.started_at || NEW.ended_at || NEW.duration_s
         ) ON CONFLICT (run_id) DO UPDATE SET
             duration_s = duration_s + iif(span = excluded.span, 0.0, excluded.duration_s),
+            parked_s = parked_s + iif(span = excluded.span, 0.0, excluded.parked_s),
             ended_at = max(ended_at, excluded.ended_at),
             span = excluded.span;
     END
@@ -67,22 +71,27 @@ _TRIGGERS = (
         )
     ),
 )
+_SUMMED = (
+    "DROP TRIGGER IF EXISTS add_up", "DROP TABLE IF EXISTS sums", "DROP TABLE IF EXISTS spans",
+)  # fmt: skip
 # A component's source and provenance are those of its first row.
 _ADD_UP_WHAT_IS_THERE = (
     """
-    INSERT INTO sums SELECT grouped.run_id, grouped.component,
+    INSERT INTO sums SELECT grouped.run_id, grouped.component, grouped.parked,
         CASE WHEN known_j = num THEN sum_j END, CASE WHEN known_g = num THEN sum_g END,
         first.source, first.provenance
     FROM (
-        SELECT run_id, component, min(id) AS first_id, count(*) AS num,
+        SELECT run_id, component, parked, min(id) AS first_id, count(*) AS num,
             count(energy_j) AS known_j, sum(energy_j) AS sum_j,
             count(emissions_g) AS known_g, sum(emissions_g) AS sum_g
-        FROM intervals GROUP BY run_id, component
+        FROM intervals GROUP BY run_id, component, parked
     ) AS grouped JOIN intervals AS first ON first.id = first_id
     """,
     """
-    INSERT INTO spans SELECT run_id, sum(duration_s), max(ended_at), ''
-    FROM (SELECT DISTINCT run_id, started_at, ended_at, duration_s FROM intervals) GROUP BY run_id
+    INSERT INTO spans SELECT
+        run_id, sum(duration_s), sum(iif(parked, duration_s, 0.0)), max(ended_at), ''
+    FROM (SELECT DISTINCT run_id, started_at, ended_at, duration_s, parked FROM intervals)
+    GROUP BY run_id
     """,
 )
 
@@ -111,9 +120,6 @@ def prepare(connection: sqlite3.Connection, path: Path, columns: Sequence[str]) 
         for column in columns:
             if column not in known:
                 connection.execute(f"ALTER TABLE intervals ADD COLUMN {column}")
-        sums = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'sums'")
-        (is_summed,) = sums.fetchone()
-        statements = _TABLES + (() if is_summed else _ADD_UP_WHAT_IS_THERE) + _TRIGGERS
-        for statement in statements:
+        for statement in _SUMMED + _TABLES + _ADD_UP_WHAT_IS_THERE + _TRIGGERS:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -19,6 +19,8 @@ class Part(Protocol):
     def source(self) -> str: ...
     @property
     def provenance(self) -> str: ...
+    @property
+    def parked(self) -> bool: ...
 
 
 @dataclass
@@ -30,12 +32,18 @@ class ComponentTotal:
 
 @dataclass
 class Totals:
-    """`duration_s` is metered time of the wall, parked time included."""
+    """`duration_s` is metered time of the wall, parked time included.
+
+    What was used while the work was parked is part of all sums, and kept apart beside them.
+    """
 
     energy_kwh: float | None = None
     emissions_g: float | None = None
     duration_s: float = 0.0
     components: dict[str, ComponentTotal] = field(default_factory=dict)
+    parked_energy_kwh: float | None = 0.0
+    parked_emissions_g: float | None = 0.0
+    parked_s: float = 0.0
 
     @property
     def provenance(self) -> str:
@@ -47,11 +55,17 @@ class Totals:
         return kinds.pop()
 
     @property
-    def mean_power_w(self) -> float | None:
-        """None where it is unknown, or nothing was used yet."""
-        if not self.energy_kwh or not self.duration_s:
-            return None
-        return self.energy_kwh * 3.6e6 / self.duration_s
+    def active_energy_kwh(self) -> float | None:
+        """Of the work itself, without what was used while it was parked."""
+        return _less(self.energy_kwh, self.parked_energy_kwh)
+
+    @property
+    def active_emissions_g(self) -> float | None:
+        return _less(self.emissions_g, self.parked_emissions_g)
+
+    @property
+    def active_s(self) -> float:
+        return self.duration_s - self.parked_s
 
     @property
     def mean_intensity_g_per_kwh(self) -> float | None:
@@ -76,6 +90,9 @@ class Totals:
             self.energy_kwh = self.emissions_g = 0.0
         self.energy_kwh = _sum(self.energy_kwh, energy_kwh)
         self.emissions_g = _sum(self.emissions_g, part.emissions_g)
+        if part.parked:
+            self.parked_energy_kwh = _sum(self.parked_energy_kwh, energy_kwh)
+            self.parked_emissions_g = _sum(self.parked_emissions_g, part.emissions_g)
         total = self.components.setdefault(
             part.component, ComponentTotal(0.0, part.source, part.provenance)
         )
@@ -84,3 +101,7 @@ class Totals:
 
 def _sum(total: float | None, more: float | None) -> float | None:
     return None if total is None or more is None else total + more
+
+
+def _less(total: float | None, parked: float | None) -> float | None:
+    return None if total is None or parked is None else total - parked

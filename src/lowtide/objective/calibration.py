@@ -13,10 +13,8 @@ from lowtide.objective.groups import layer_kind
 NUM_PASSES = 4  # the first of them warms up
 
 
-def joules_per_mac(
-    model: nn.Module, images: Tensor, power_w: float, *, bf16: bool = False
-) -> dict[str, float]:
-    """Joules per multiply-add of each kind of layer, from the time of forward passes at `power_w`.
+def seconds_per_mac(model: nn.Module, images: Tensor, *, bf16: bool = False) -> dict[str, float]:
+    """Seconds per multiply-add of each kind of layer, from forward passes.
 
     images: [N, C, H, W]. A kind's figure is total time over total multiply-adds, the least of
     several passes; a device that computes asynchronously is waited for around each layer.
@@ -31,7 +29,7 @@ def joules_per_mac(
     for name, layer in layers.items():
         seconds[layer_kind(layer)] += min(each[name] for each in passes)
         total[layer_kind(layer)] += macs[name] * len(images)
-    return {kind: power_w * seconds[kind] / total[kind] for kind in total}
+    return {kind: seconds[kind] / total[kind] for kind in total}
 
 
 def _layer_seconds(

@@ -22,12 +22,15 @@ USUAL = timedelta(days=7)  # the mean intensity of so long is 1 in the pressure 
 def training_budget(params: Params, context: StageContext) -> Budget:
     """Of all stages that train: what earlier ones of this pipeline run have used is gone."""
     before, budgets = reports_before(context), params.budgets
+
+    def spent(figure: str) -> float | None:
+        used = [report[figure] for report in before]
+        return None if None in used else sum(used)
+
     return Budget(
-        budgets.training_emissions_g_max,
-        budgets.training_energy_kwh_max,
-        sum(report["emissions_g"] or 0.0 for report in before),
-        sum(report["energy_kwh"] or 0.0 for report in before),
-    )
+        budgets.training_emissions_g_max, budgets.training_energy_kwh_max,
+        spent("emissions_g"), spent("energy_kwh"),
+    )  # fmt: skip
 
 
 def make_controller(
@@ -40,13 +43,9 @@ def make_controller(
         totals = context.window.totals()
         now = intensity_at(context.source, context.clock.now())
         relative = now / usual if now is not None and usual else 1.0
-        return Reading(totals.energy_kwh, totals.emissions_g, relative)
+        return Reading.of(totals, relative)
 
-    def power_w() -> float | None:
-        return context.window.totals().mean_power_w
-
-    spent = (budget.spent_kwh, budget.spent_g)
-    return _controller(params, trying, read, power_w, spent, context.say)
+    return _controller(params, trying, read, budget, context.say)
 
 
 def following_controller(params: Params, trying: Trying | None) -> Controller:
@@ -55,39 +54,38 @@ def following_controller(params: Params, trying: Trying | None) -> Controller:
     def ask() -> NoReturn:
         raise AssertionError("the process that leads is the one to measure")
 
-    return _controller(params, trying, ask, ask, (0.0, 0.0), lambda _: None)
+    return _controller(params, trying, ask, Budget(), lambda _: None)
 
 
 def _controller(
     params: Params,
     trying: Trying | None,
     read: Callable[[], Reading],
-    power_w: Callable[[], float | None],
-    spent: tuple[float, float],
+    budget: Budget,
     say: Callable[[str], None],
 ) -> Controller:
     settings = params.controller
+    levers = Levers(
+        batch_sizes=settings.batch_sizes if trying is None else (),
+        land=settings.land,
+        epochs_min=settings.epochs_min,
+        compress=settings.gates,
+        accuracy_target=settings.accuracy_target,
+        image_scale=settings.image_scale,
+        trying=trying,
+    )
     return Controller(
         make_weights(params),
-        Levers(
-            settings.batch_sizes if trying is None else (),
-            settings.land,
-            settings.epochs_min,
-            settings.gates,
-            settings.accuracy_target,
-            settings.image_scale,
-            trying,
-        ),
-        params.seed,
-        load_card(artifacts.DATA).shape,
-        settings.round_to,
-        settings.energy_share_min,
-        read,
-        power_w,
-        params.budgets.inference_energy_j_max,
-        spent,
-        say,
-        None if settings.decisions is None else Record.read(settings.decisions),
+        levers,
+        seed=params.seed,
+        input_shape=load_card(artifacts.DATA).shape,
+        round_to=settings.round_to,
+        energy_share_min=settings.energy_share_min,
+        read=read,
+        inference_j=params.budgets.inference_energy_j_max,
+        spent=(budget.spent_kwh, budget.spent_g),
+        say=say,
+        recorded=None if settings.decisions is None else Record.read(settings.decisions),
     )
 
 

@@ -95,11 +95,11 @@ class ObjectiveCurves(Hook):
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         totals, weights = self._meter.totals(), self._weights
         terms = {"objective_accuracy": weights.alpha * metrics["val_loss"]}
-        if totals.energy_kwh is not None:
-            used_kwh = self._budget.spent_kwh + totals.energy_kwh
+        used_kwh, used_g = self._budget.used_kwh(totals), self._budget.used_g(totals)
+        if used_kwh is not None:
             terms["objective_energy"] = weights.cost(used_kwh, 0.0)
-        if totals.emissions_g is not None:
-            terms["objective_carbon"] = weights.cost(0.0, self._budget.spent_g + totals.emissions_g)
+        if used_g is not None:
+            terms["objective_carbon"] = weights.cost(0.0, used_g)
         self._run.log_metrics(terms, epoch)
 
 

@@ -7,17 +7,30 @@ from typing import Any
 from lowtide.artifacts import read_json
 from lowtide.controller.knobs import Knobs
 from lowtide.controller.noise import NoiseScale
+from lowtide.energy.totals import Totals
 from lowtide.errors import UsageError
 from lowtide.training.profile import DeviceProfile
 
 
 @dataclass(frozen=True)
 class Reading:
-    """So far in this fit; None where it is unknown. `intensity` is that of now over a usual one."""
+    """So far in this fit; None where it is unknown. `intensity` is that of now over a usual one.
+
+    `active_...`: of the work, without what was used while it waited.
+    """
 
     energy_kwh: float | None
     emissions_g: float | None
+    active_energy_kwh: float | None
+    active_emissions_g: float | None
     intensity: float
+
+    @classmethod
+    def of(cls, totals: Totals, intensity: float) -> "Reading":
+        return cls(
+            totals.energy_kwh, totals.emissions_g, totals.active_energy_kwh,
+            totals.active_emissions_g, intensity,
+        )  # fmt: skip
 
 
 @dataclass
@@ -29,7 +42,7 @@ class State:
     device: DeviceProfile = field(default_factory=DeviceProfile)
     reference_j: float = 0.0
     pressure: float = 0.0
-    last: tuple[float, float | None, float | None] | None = None  # position, kWh, g an epoch ago
+    last: tuple[float, float | None, float | None] | None = None  # an epoch ago: where, kWh, g
     decisions: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod

@@ -9,6 +9,7 @@ from torch import Tensor
 from lowtide.controller.decide import decide
 from lowtide.controller.knobs import Decision, Inputs, Levers, Weights, told
 from lowtide.data.batches import Batch
+from lowtide.energy.sources import KWH_IN_J
 from lowtide.objective.learning import GateLearning
 from lowtide.objective.removal import adopt_momentum
 from lowtide.training.profile import measure
@@ -27,9 +28,9 @@ PRESSED = 0.6  # the same once the projection passes the budget
 class Controller:
     """Steering by `controller.decide`, once an epoch.
 
-    power_w: mean power while the device is profiled, None where unknown. inference_j: what an
-    inference may take; gates press by how many times the network takes it. recorded: what a former
-    run has measured and decided, which is taken instead of new figures.
+    inference_j: what an inference may take; gates press by how many times the network takes it,
+    with None as if it were once.
+    recorded: what a former run has measured and decided, which is taken instead of new figures.
     """
 
     weights: Weights
@@ -39,9 +40,8 @@ class Controller:
     round_to: int
     energy_share_min: float
     read: Callable[[], Reading]
-    power_w: Callable[[], float | None]
     inference_j: float | None
-    spent: tuple[float, float]  # kWh and grams of the stages before
+    spent: tuple[float | None, float | None]  # kWh and grams of the stages before
     say: Callable[[str], None]
     recorded: Record | None = None
     state: State = field(default_factory=State)
@@ -80,7 +80,7 @@ class Controller:
         )  # fmt: skip
         for reason in reasons:
             self.say(f"epoch {inputs.epoch:.1f}: {reason}")
-        self.state.last = (inputs.epoch, reading.energy_kwh, reading.emissions_g)
+        self.state.last = (inputs.epoch, reading.active_energy_kwh, reading.active_emissions_g)
         work.progress.steering = asdict(self.state)
 
     def _looked(self, work: Fit) -> tuple[Reading, Inputs]:
@@ -135,7 +135,7 @@ class Controller:
             return float(self.recorded.decisions[index]["pressure"])
         weights = self.weights
         pressure = (weights.beta + weights.gamma * reading.intensity) / weights.alpha
-        if self.inference_j is None or not self.state.device.in_joules:
+        if self._learning is None or self.inference_j is None or not self.state.device.in_joules:
             return pressure
         return pressure * self.state.reference_j / self.inference_j
 
@@ -144,9 +144,13 @@ class Controller:
         if self.recorded is not None:
             self.state.device = self.recorded.device
         else:
-            self.state.device = measure(work, self.levers, self.power_w, self.say)
+            self.state.device = measure(work, self.levers, self._energy_j, self.say)
         if self.levers.compress:
             self._begin_gates(work)
+
+    def _energy_j(self) -> float | None:
+        energy_kwh = self.read().active_energy_kwh
+        return None if energy_kwh is None else energy_kwh * KWH_IN_J
 
     def _begin_gates(self, work: Fit) -> None:
         learning = self._attach(work)
@@ -170,8 +174,8 @@ class Controller:
         if self.state.last is not None and work.progress.position > self.state.last[0]:
             position, kwh, grams = self.state.last
             passed = work.progress.position - position
-            epoch_kwh = _rate(reading.energy_kwh, kwh, passed)
-            epoch_g = _rate(reading.emissions_g, grams, passed)
+            epoch_kwh = _rate(reading.active_energy_kwh, kwh, passed)
+            epoch_g = _rate(reading.active_emissions_g, grams, passed)
         device, history = self.state.device, work.progress.history
         return Inputs(
             work.progress.position, told(row["val_loss"] for row in history),
@@ -179,7 +183,7 @@ class Controller:
             {int(size): joules for size, joules in device.per_image.items()},
             device.by_precision, reading.energy_kwh, reading.emissions_g, epoch_kwh,
             epoch_g, *self.spent, tuple(row["val_accuracy"] for row in history[-1:]),
-            device.small_image,
+            device.small_image, reading.active_energy_kwh,
         )  # fmt: skip
 
     def _decide(self, work: Fit, inputs: Inputs) -> Decision:
