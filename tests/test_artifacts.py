@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lowtide.artifacts import atomic, read_json, write_json
+from lowtide.artifacts import DATA, atomic, read_json, report_path, write_json
 from lowtide.errors import ArtifactError
 
 
@@ -47,4 +47,18 @@ def test_a_report_that_cannot_be_used_says_why(
     if content is not None:
         path.write_text(content)
     with pytest.raises(ArtifactError, match=message):
+        read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "maker"),
+    [
+        (DATA / "card.json", "run `lowtide stage prepare`"),
+        (report_path("distill"), "run `lowtide stage distill`"),
+        (Path("elsewhere.json"), "run the stage that writes it"),
+    ],
+)
+@pytest.mark.usefixtures("checkout")
+def test_what_is_missing_is_named_with_the_stage_that_makes_it(path: Path, maker: str) -> None:
+    with pytest.raises(ArtifactError, match=maker):
         read_json(path)

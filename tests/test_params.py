@@ -12,7 +12,11 @@ from lowtide.params import load_params
 @pytest.mark.parametrize(
     ("section", "change", "message"),
     [
-        ("train", {"epoch": 3}, "train.epoch: no such key$"),
+        ("train", {"epoch": 3}, r"train\.epoch: no such key; did you mean epochs\?$"),
+        ("train", {"wings": 3}, r"train\.wings: no such key$"),
+        ("controller", {"batch_sizes": 32}, r"batch_sizes: Input should be a list \(found 32\)$"),
+        ("objective", {"beta": float("inf")}, r"objective\.beta: Input should be a finite number"),
+        ("budgets", {"inference_energy_j_max": 0}, r"inference_energy_j_max: .* greater than 0"),
         ("train", {"epochs": "many"}, r"train.epochs: .*found 'many'"),
         ("data", {"source": "csv"}, "data.source"),
         ("carbon", {"replay_start": "2022-04-14T03:00:00"}, "needs a time zone"),
@@ -30,8 +34,9 @@ from lowtide.params import load_params
 def test_names_the_key(
     write_params: Callable[..., Path], section: str, change: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(ParamsError, match=message):
+    with pytest.raises(ParamsError, match=message) as raised:
         load_params(write_params(**{section: change}))
+    assert "Value error" not in str(raised.value)
 
 
 def test_a_missing_key_is_named(write_params: Callable[..., Path]) -> None:

@@ -38,6 +38,14 @@ def report_path(stage: str) -> Path:
     return REPORTS / f"{stage}.json"
 
 
+def _maker(path: Path) -> str:
+    if path.parent == DATA:
+        return "`lowtide stage prepare`"
+    if path in [report_path(stage) for stage in STAGES]:
+        return f"`lowtide stage {path.stem}`"
+    return "the stage that writes it"
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; renamed onto it, fsynced, if the body succeeds."""
@@ -74,7 +82,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(
-            f"{path} is missing: run the stage that writes it, or `dvc repro`"
+            f"{path} is missing: run {_maker(path)}, or everything with `dvc repro`"
         ) from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read ({error}): run `dvc repro --force`") from None

@@ -1,5 +1,6 @@
 """params.yaml as frozen types: every key required, unknown keys refused, no defaults in code."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,8 +13,8 @@ from lowtide.errors import ParamsError
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Count = Annotated[int, Field(ge=1)]
@@ -236,10 +237,20 @@ def _first_of(error: ValidationError) -> str:
     first, more = found[0], f"; {len(found) - 1} more" if len(found) > 1 else ""
     key = ".".join(str(part) for part in first["loc"]) or "the top level"
     if first["type"] == UNKNOWN_KEY:
-        section, name = first["loc"][:-1], str(first["loc"][-1])
-        missing = [str(one["loc"][-1]) for one in found
-                   if one["type"] == "missing" and one["loc"][:-1] == section]  # fmt: skip
-        near = get_close_matches(name, missing, n=1)
+        *section, name = (str(part) for part in first["loc"])
+        near = get_close_matches(name, _keys_of(section), n=1)
         return f"{key}: no such key{f'; did you mean {near[0]}?' if near else more}"
-    value = "" if first["type"] == "missing" else f" (found {first['input']!r})"
-    return f"{key}: {first['msg']}{value}{more}"
+    said = first["msg"].replace("a valid tuple", "a list").removeprefix("Value error, ")
+    whole = first["type"] == "missing" or isinstance(first["input"], dict)
+    value = "" if whole else f" (found {first['input']!r})"
+    return f"{key}: {said}{value}{more}"
+
+
+def _keys_of(section: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = Params
+    for name in section:
+        kind = model.model_fields[name].annotation
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return []
+        model = kind
+    return list(model.model_fields)

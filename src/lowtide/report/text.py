@@ -19,8 +19,9 @@ def stage_line(report: Mapping[str, Any]) -> str:
 
 
 def energy_text(report: Mapping[str, Any]) -> str:
-    energy = number(report["energy_kwh"], "kWh")
-    return f"{energy}, {number(report['emissions_g'], 'g CO2e')} ({report['provenance']['energy']})"
+    energy, grams = number(report["energy_kwh"], "kWh"), number(report["emissions_g"], "g CO2e")
+    replay = ", replay" if report["provenance"]["clock"] == "replay" else ""
+    return f"{energy}, {grams} ({report['provenance']['energy']}{replay})"
 
 
 def number(value: float | None, unit: str) -> str:

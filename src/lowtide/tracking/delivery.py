@@ -31,7 +31,7 @@ class Unsent:
     def __str__(self) -> str:
         return (
             f"{self.num_entries} MLflow entries of {self.num_runs} runs are kept on disk and will "
-            f"be sent by the next run ({self.reason or 'there was no time'})"
+            f"be sent by the next run ({self.reason or 'the server was too slow'})"
         )
 
 
