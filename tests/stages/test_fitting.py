@@ -1,17 +1,23 @@
 """What a fit leaves on disk beside its model is whole, or an error of ours."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from lowtide import artifacts
 from lowtide.errors import ArtifactError
 from lowtide.params import load_params
 from lowtide.planning.horizon import Decision
-from lowtide.stages import fitting
+from lowtide.stages import fitting, train
+from lowtide.stages.run import run_stage
+from lowtide.training.fit import BudgetSpent
 from lowtide.training.pacing import Pacer, Pause
+from lowtide.training.protocols import Hook
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PAUSE = Pause(NOON, NOON.replace(hour=14), 300.0)
@@ -53,3 +59,43 @@ def test_a_plan_that_cannot_be_written_is_named(pacer: Pacer) -> None:
     artifacts.STATE.write_text("no folder")
     with pytest.raises(ArtifactError, match=r"cannot write \.lowtide/plan-train\.svg"):
         pacer.on_pause(PAUSE, DECISION)
+
+
+class SpentAt(Hook):
+    """A budget that is used up within the second epoch, in whichever process."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def after_step(self, step: float, num_steps: float, loss: float) -> None:
+        if step >= 0.7 * num_steps:
+            raise BudgetSpent
+
+
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_killed_before_the_model_is_saved_it_is_the_best_epochs_all_the_same(
+    write_params: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is left beside it once it is saved."""
+    write_params(controller={"gates": False})
+    monkeypatch.setattr(fitting, "BudgetGuard", SpentAt)
+    run_stage("prepare")
+    whole = run_stage("train")
+    expected = load_file(artifacts.TEACHER)
+    artifacts.TEACHER.unlink()
+    with monkeypatch.context() as context:
+        context.setattr(train, "save_model", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage("train")
+    again = run_stage("train")
+    assert whole is not None
+    assert again is not None
+    assert again["resumed"]
+    assert again["over_budget"]
+    assert again["accuracy"] == whole["accuracy"]
+    found = load_file(artifacts.TEACHER)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert list(artifacts.CHECKPOINTS.iterdir()) == []

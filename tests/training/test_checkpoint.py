@@ -16,6 +16,7 @@ from lowtide.errors import ArtifactError
 from lowtide.training import checkpoint as module
 from lowtide.training.checkpoint import (
     Progress,
+    best,
     delete_checkpoints,
     peek_checkpoint,
     previous,
@@ -119,6 +120,8 @@ def test_the_checkpoint_before_the_last_is_kept_until_all_are_deleted(tmp_path: 
     path.unlink()  # killed between two renames
     assert peek_checkpoint(path, "mark") == PROGRESS
     assert usable_checkpoint(path, "mark") == (previous(path), PROGRESS)
+    saved(best(path))
+    saved(best(path))
     delete_checkpoints(path)
     assert peek_checkpoint(path, "mark") is None
     assert list(tmp_path.iterdir()) == []

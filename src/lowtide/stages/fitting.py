@@ -64,7 +64,7 @@ def run_fit(
 ) -> dict[str, Any]:
     """Fit `model` in place, paced by the plan; returns what the report says of it.
 
-    The checkpoint stays until the caller has saved the model: `delete_checkpoints`.
+    The checkpoints stay until the caller has saved the model: `delete_checkpoints`.
 
     `later_work`: what the stages after this one still need, in units of this fit's work.
     `controlled`: the controller section holds.
@@ -93,7 +93,6 @@ def run_fit(
         hooks = hooks if levels is None else [levels, *hooks]
         fit_in_budget(work, led(hooks, world))
     model.cpu()
-    work.best.unlink(missing_ok=True)
     _log_curves(context, work.progress.history)
     report = _report(work, pacer, start)
     if isinstance(steering, Controller):

@@ -50,6 +50,11 @@ def previous(path: Path) -> Path:
     return path.with_name(f"{path.name}.previous")
 
 
+def best(path: Path) -> Path:
+    """Beside the checkpoint: that of the epoch with the highest validation accuracy."""
+    return path.with_name(f"{path.stem}-best{path.suffix}")
+
+
 def save_checkpoint(
     path: Path,
     progress: Progress,
@@ -125,7 +130,8 @@ def restore_checkpoint(
 
 
 def delete_checkpoints(path: Path) -> None:
-    for file in (path, previous(path)):
+    """The best epoch's last: as long as there is one to go on from, the fit may end with it."""
+    for file in (previous(path), path, best(path), previous(best(path))):
         file.unlink(missing_ok=True)
 
 

@@ -12,7 +12,7 @@ from lowtide.controller.knobs import Knobs
 from lowtide.data.batches import Batches
 from lowtide.params import FitParams
 from lowtide.training.average import WeightAverage
-from lowtide.training.checkpoint import Progress, save_checkpoint, usable_checkpoint
+from lowtide.training.checkpoint import Progress, best, save_checkpoint, usable_checkpoint
 from lowtide.training.losses import LossFunction
 from lowtide.training.protocols import Steering
 from lowtide.training.recipe import make_optimizer
@@ -56,8 +56,8 @@ class Fit:
 
     @property
     def best(self) -> Path:
-        """Weights of the epoch with the highest validation accuracy, while the fit lasts."""
-        return self.checkpoint.with_name(f"{self.checkpoint.stem}-best{self.checkpoint.suffix}")
+        """Weights of the epoch with the highest validation accuracy, until the model is saved."""
+        return best(self.checkpoint)
 
     @property
     def averages(self) -> bool:
