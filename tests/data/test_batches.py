@@ -1,6 +1,6 @@
 """The order and augmentation of an epoch follow from seed and epoch."""
 
-from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,12 +27,35 @@ def test_an_epoch_visits_every_image_once() -> None:
     assert len(batches(drop_last=True)) == 3
 
 
-def test_the_rest_of_an_epoch_is_the_same_after_a_resume() -> None:
-    whole = list(batches(augment="flip-shift").epoch(3))
-    rest = list(islice(batches(augment="flip-shift").epoch(3), 2, None))
-    for expected, found in zip(whole[2:], rest, strict=True):
+class Counted(np.ndarray):
+    """Images that tell which rows were taken out of them."""
+
+    taken: list[list[int]]
+
+    def __getitem__(self, rows: Any) -> Any:
+        self.taken.append(np.asarray(rows).tolist())
+        return np.asarray(self)[rows]
+
+
+@pytest.mark.parametrize("start", [0, 1, 2, 4])
+@pytest.mark.parametrize("share", [(0, 1), (1, 2), (2, 3)])
+def test_the_rest_of_an_epoch_is_the_same_and_what_is_before_it_is_not_loaded(
+    start: int, share: tuple[int, int]
+) -> None:
+    images = arrays().images.view(Counted)
+    images.taken = []
+    counted = ImageArrays(images, arrays().labels)
+    settings = {
+        "shuffle": True, "seed": 1, "device": torch.device("cpu"), "augment": "flip-shift",
+        "share": share,
+    }  # fmt: skip
+    whole = list(batches(**settings).epoch(3))
+    rest = list(Batches(counted, 6, **settings).epoch(3, start))  # type: ignore[arg-type]
+    for expected, found in zip(whole[start:], rest, strict=True):
         assert torch.equal(expected.images, found.images)
         assert torch.equal(expected.labels, found.labels)
+        assert expected.rows.tolist() == found.rows.tolist()
+    assert images.taken == [batch.rows.tolist() for batch in whole[start:]]
 
 
 def test_epochs_and_seeds_differ() -> None:

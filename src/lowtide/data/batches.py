@@ -107,10 +107,11 @@ class Batches:
         other._batch_size = min(batch_size, len(self._labels) // size * size)
         return other
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """From batch `start` on; those before it are not loaded."""
         order, (rank, size) = self._order(epoch), self._share
-        starts = range(0, len(self) * self._batch_size, self._batch_size)
-        whole = [order[start : start + self._batch_size] for start in starts]
+        firsts = range(start * self._batch_size, len(self) * self._batch_size, self._batch_size)
+        whole = [order[first : first + self._batch_size] for first in firsts]
         rows = [batch[rank::size] for batch in whole if len(batch) > rank]
         view = epoch if self._num_views is None else epoch % self._num_views
         moves = draw_moves(self._augment, self._arrays.images.shape, (self.seed, view))

@@ -112,7 +112,8 @@ def _pass_over_data(work: Fit, hooks: Sequence[Hook]) -> float:
     left = math.ceil((work.knobs.end - progress.position) / work.epochs_per_step - 1e-6)
     num_steps = work.knobs.end * base
     work.model.train()
-    for batch in islice(batches.epoch(progress.epoch), progress.step, min(left, len(batches))):
+    to_do = max(min(left, len(batches)) - progress.step, 0)
+    for batch in islice(batches.epoch(progress.epoch, progress.step), to_do):
         step = (progress.position + progress.step * work.epochs_per_step) * base
         with _saved_on_interruption(work):
             for hook in hooks:
