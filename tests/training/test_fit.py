@@ -17,6 +17,7 @@ from lowtide.training.checkpoint import peek_checkpoint, previous, usable_checkp
 from lowtide.training.fit import MAX_RESTORES, BudgetSpent, fit
 from lowtide.training.losses import distillation_loss, label_loss
 from lowtide.training.protocols import Hook
+from lowtide.training.steady import Steady
 from lowtide.training.step import evaluate
 from lowtide.training.work import Fit
 from tests.training.small import (
@@ -59,6 +60,12 @@ class Breaks(Hook):
         if self.left == 0:
             with torch.no_grad():
                 next(self.model.parameters()).fill_(torch.nan)
+
+
+class Lands(Steady):
+    """Validation is of averaged weights."""
+
+    lands = True
 
 
 def nan_at(*calls: int) -> Callable[[Batch, Tensor], Tensor]:
@@ -149,7 +156,7 @@ def test_after_a_broken_checkpoint_the_one_before_it_is_used(
     assert peek_checkpoint(checkpoint, "mark") is None
 
 
-def test_a_loss_that_is_once_not_finite_is_followed_by_the_last_checkpoint(tmp_path: Path) -> None:
+def test_a_loss_that_is_once_not_finite_is_followed_by_the_epochs_start(tmp_path: Path) -> None:
     shaky = work(tmp_path)
     shaky.loss = nan_at(8)
     history = fit(shaky, [])
@@ -167,6 +174,33 @@ def test_an_update_that_breaks_the_weights_is_never_saved_as_good(tmp_path: Path
     assert shaky.progress.restores == 1
     assert all(torch.isfinite(tensor).all() for tensor in shaky.model.state_dict().values())
     assert history[-1]["val_accuracy"] > 0.5
+
+
+def test_weights_that_break_out_of_sight_of_their_average_are_not_saved_either(
+    tmp_path: Path,
+) -> None:
+    """The average that is validated was taken before the last update."""
+    shaky = work(tmp_path, steering=Lands())
+    history = fit(shaky, [Breaks(shaky.model, 2 * NUM_STEPS)])
+    assert shaky.progress.restores == 1
+    assert history[-1]["val_accuracy"] > 0.5
+
+
+def test_weights_that_broke_before_a_pause_are_left_for_the_epochs_start(tmp_path: Path) -> None:
+    """Though each process that is stopped writes them anew; and the fit ends as one would."""
+    whole = work(tmp_path / "whole")
+    fit(whole, [Breaks(whole.model, 7)])
+    parts = work(tmp_path / "parts")
+    with pytest.raises(KeyboardInterrupt):
+        fit(parts, [Breaks(parts.model, 7), StopAt(7)])
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            fit(work(tmp_path / "parts"), [StopAt(0)])
+    resumed = work(tmp_path / "parts")
+    assert (resumed.progress.epoch, resumed.progress.step) == (1, 2)
+    assert fit(resumed, []) == whole.progress.history
+    assert resumed.progress.restores == whole.progress.restores == 1
+    assert_same_weights(whole.model, resumed.model)
 
 
 def test_a_loss_that_is_never_finite_again_is_an_error(tmp_path: Path) -> None:

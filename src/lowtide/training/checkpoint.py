@@ -1,7 +1,8 @@
 """What a fit needs to go on after a kill: weights, momentum and position, in one safetensors file.
 
 The order of the data, the augmentation, the gates' noise and the learning rate follow from seed,
-epoch and step, so no random state has to be kept. The file before the last one is kept beside it.
+epoch and step, so no random state has to be kept. The last one of an epoch's start is kept beside a
+newer one, however many there are within the epoch.
 """
 
 import json
@@ -39,7 +40,7 @@ class Progress:
     position: float = 0.0
     loss_sum: float = 0.0  # of the steps of that pass
     decided: int = 0  # epochs whose knobs are chosen
-    restores: int = 0  # of the last good checkpoint, after a loss that was not finite
+    restores: int = 0  # of an epoch's start, after a loss that was not finite
     best_accuracy: float = -1.0
     over_budget: bool = False  # ended by it, with the best epoch's weights
     history: list[dict[str, float]] = field(default_factory=list)
@@ -64,6 +65,8 @@ def save_checkpoint(
 ) -> None:
     """Written whole or not at all. `extra` are tensors by name that are no part of the model.
 
+    What was there is kept as `previous` if it begins an epoch.
+
     Raises:
         ArtifactError: it cannot be written; the checkpoint before it is untouched.
     """
@@ -79,7 +82,7 @@ def save_checkpoint(
             save_file(contiguous, temporary, metadata=metadata)
         except SafetensorError as error:  # how safetensors tells of a full disk
             raise ArtifactError(f"cannot write {path}: {error}; free some disk space") from None
-        if path.exists():
+        if _begins_epoch(path):
             path.replace(previous(path))
 
 
@@ -92,11 +95,18 @@ def checksum(tensors: Mapping[str, Tensor]) -> str:
     return f"{total:08x}"
 
 
-def usable_checkpoint(path: Path, fingerprint: str) -> tuple[Path, Progress] | None:
-    """The newest checkpoint of the same work that can be read, and where it stands."""
+def usable_checkpoint(
+    path: Path, fingerprint: str, *, begins_epoch: bool = False
+) -> tuple[Path, Progress] | None:
+    """The newest checkpoint of the same work that can be read, and where it stands.
+
+    `begins_epoch`: the newest one of an epoch's start.
+    """
     for candidate in (path, previous(path)):
         progress = _read_progress(candidate)
-        if progress is not None and progress.fingerprint == fingerprint:
+        if progress is None or progress.fingerprint != fingerprint:
+            continue
+        if progress.step == 0 or not begins_epoch:
             return candidate, progress
     return None
 
@@ -133,6 +143,15 @@ def delete_checkpoints(path: Path) -> None:
     """The best epoch's last: as long as there is one to go on from, the fit may end with it."""
     for file in (previous(path), path, best(path), previous(best(path))):
         file.unlink(missing_ok=True)
+
+
+def _begins_epoch(path: Path) -> bool:
+    """False where that cannot be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return bool(json.loads(file.metadata()["progress"])["step"] == 0)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _read_progress(path: Path) -> Progress | None:

@@ -17,7 +17,13 @@ from lowtide.training.average import EVERY
 from lowtide.training.batch_norm import over_all_processes
 from lowtide.training.checkpoint import Progress, restore_checkpoint
 from lowtide.training.protocols import Hook
-from lowtide.training.step import NotFiniteError, evaluate, require_finite, take_step
+from lowtide.training.step import (
+    NotFiniteError,
+    evaluate,
+    require_finite,
+    require_finite_weights,
+    take_step,
+)
 from lowtide.training.work import Fit
 
 MAX_RESTORES = 3
@@ -34,7 +40,7 @@ def fit(work: Fit, hooks: Sequence[Hook]) -> list[dict[str, float]]:
     A checkpoint is written at the start, after each epoch, and before any exception leaves a
     step's start, so that a deferral in the middle of an epoch loses nothing. When a budget is
     spent, the weights are those of the best epoch. A loss that is not finite is answered with the
-    last checkpoint and half the learning rate, `MAX_RESTORES` times.
+    epoch's start and half the learning rate, `MAX_RESTORES` times.
 
     Raises:
         ModelError: the loss is again not finite.
@@ -91,6 +97,7 @@ def _run_epoch(work: Fit, hooks: Sequence[Hook]) -> None:
             lambda: _between(hooks),
         )  # fmt: skip
     require_finite(work, loss)  # the last update may have broken what the loss before was of
+    require_finite_weights(work)  # which averages need not tell
     with work.average.in_place(work.model):
         row = {"train_loss": train_loss, "val_loss": loss, "val_accuracy": accuracy}
         progress.history.append(row)
@@ -154,9 +161,9 @@ def _load_best(work: Fit) -> None:
 
 
 def _calm_down(work: Fit, error: NotFiniteError) -> None:
-    """Back to the last good checkpoint, slower."""
+    """Back to the epoch's start, slower: a checkpoint since then may hold what broke."""
     restores = work.progress.restores + 1
-    found = work.usable(work.checkpoint)
+    found = work.usable(work.checkpoint, begins_epoch=True)
     if restores > MAX_RESTORES or found is None:
         raise error
     _load(work, *found)

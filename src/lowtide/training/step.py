@@ -42,10 +42,20 @@ def _reseed(work: Fit) -> None:
 
 def require_finite(work: Fit, loss: float) -> None:
     if not math.isfinite(loss):
-        raise NotFiniteError(
-            f"the loss became {loss} in epoch {work.progress.epoch + 1}: "
-            "lower the learning_rate of this stage in params.yaml"
-        )
+        raise _not_finite(work, f"the loss became {loss}")
+
+
+def require_finite_weights(work: Fit) -> None:
+    """Weights and what else the model keeps, such as the statistics of batch norms."""
+    if not all(torch.isfinite(tensor).all() for tensor in work.model.state_dict().values()):
+        raise _not_finite(work, "weights became infinite or NaN")
+
+
+def _not_finite(work: Fit, what: str) -> NotFiniteError:
+    return NotFiniteError(
+        f"{what} in epoch {work.progress.epoch + 1}: "
+        "lower the learning_rate of this stage in params.yaml"
+    )
 
 
 def backward(work: Fit, batch: Batch) -> float:

@@ -81,10 +81,10 @@ class Fit:
         finally:
             self._replica = None
 
-    def usable(self, path: Path) -> tuple[Path, Progress] | None:
+    def usable(self, path: Path, *, begins_epoch: bool = False) -> tuple[Path, Progress] | None:
         """The checkpoint that the process that leads can use: all load the same."""
         mark = self.progress.fingerprint
-        return self.world.share(lambda: usable_checkpoint(path, mark))
+        return self.world.share(lambda: usable_checkpoint(path, mark, begins_epoch=begins_epoch))
 
     def held(self) -> list[Tensor]:
         """All that stays on the device from step to step."""
