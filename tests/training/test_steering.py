@@ -109,10 +109,26 @@ def test_every_lever_moves(whole: Fit) -> None:
     assert whole.progress.history[-1]["val_accuracy"] > 0.5
 
 
-def test_one_decision_for_each_epoch_and_one_at_the_end(whole: Fit) -> None:
+def test_one_decision_for_each_epoch_and_none_at_the_end(whole: Fit) -> None:
     epochs = [one["inputs"]["epoch"] for one in decisions(whole)]  # type: ignore[index]
-    assert len(epochs) == len(whole.progress.history) + 1
+    assert len(epochs) == len(whole.progress.history)
     assert epochs == sorted(set(epochs))
+    assert epochs[-1] < whole.knobs.end
+
+
+def test_no_channel_leaves_a_model_that_is_finished(tmp_path: Path) -> None:
+    """Nothing would be left to train what remains."""
+    gates = controller(levers=replace(LEVERS, batch_sizes=()))
+    done = work(tmp_path, RECIPE.model_copy(update={"epochs": 2}), gates)
+    macs = []
+
+    class Macs(Hook):
+        def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+            macs.append(count_macs(done.model, (1, 8, 8)))
+
+    fit(done, [Macs()])
+    assert len(decisions(done)) == 2
+    assert count_macs(done.model, (1, 8, 8)) == macs[-1]
 
 
 def test_the_batch_changes_between_epochs_and_the_position_with_it(whole: Fit) -> None:
@@ -122,7 +138,7 @@ def test_the_batch_changes_between_epochs_and_the_position_with_it(whole: Fit) -
         for one in decisions(whole)
     ]
     assert {size for size, _, _ in steps} >= {8, 16}
-    for (size, gain, epoch), (_, _, then) in pairwise(steps[:-1]):
+    for (size, gain, epoch), (_, _, then) in pairwise(steps):
         assert then - epoch == pytest.approx(40 // size * gain / NUM_STEPS)
 
 
@@ -292,7 +308,7 @@ def test_a_loss_that_is_not_finite_is_survived_with_gates_and_momentum(
     assert done.progress.restores == 1
     assert done.knobs.rate_factor == 0.5
     assert all(torch.isfinite(tensor).all() for tensor in done.model.state_dict().values())
-    assert len(decisions(done)) == len(history) + 1
+    assert len(decisions(done)) == len(history)
 
 
 def test_weights_that_broke_before_channels_left_come_back_in_their_size(tmp_path: Path) -> None:

@@ -78,12 +78,16 @@ def _last_accuracy(work: Fit) -> float:
 
 
 def _decided(work: Fit) -> bool:
-    """Whether there is more to do, with the knobs for it set."""
-    if work.progress.decided == work.progress.epoch:  # not so where it was left after that
+    """Whether there is more to do, with the knobs for it set: a finished model is left alone."""
+    if work.progress.decided == work.progress.epoch and not _at_the_end(work):
         work.steering.next_epoch(work)
         work.progress.decided += 1
         work.save()
-    return work.progress.step > 0 or work.progress.position < work.knobs.end - 1e-6
+    return not _at_the_end(work)
+
+
+def _at_the_end(work: Fit) -> bool:
+    return work.progress.step == 0 and work.progress.position >= work.knobs.end - 1e-6
 
 
 def _run_epoch(work: Fit, hooks: Sequence[Hook]) -> None:
