@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lowtide.data.batches import Batch, Batches
 from lowtide.errors import ModelError
 from lowtide.models.factory import Classifier
+from lowtide.training import work as module
 from lowtide.training.checkpoint import peek_checkpoint, previous, usable_checkpoint
 from lowtide.training.fit import MAX_RESTORES, BudgetSpent, fit
 from lowtide.training.losses import distillation_loss, label_loss
@@ -102,6 +103,24 @@ def test_killed_after_any_step_it_begins_the_epoch_again(tmp_path: Path, step: i
     with pytest.raises(KeyboardInterrupt):
         fit(work(tmp_path / "parts"), [KillAfter(step)])
     resumed = work(tmp_path / "parts")
+    assert fit(resumed, []) == whole.progress.history
+    assert_same_weights(whole.model, resumed.model)
+
+
+@pytest.mark.parametrize("lands", [False, True])
+def test_killed_in_a_long_epoch_it_goes_on_within_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lands: bool
+) -> None:
+    """From the step before the last one: here each step is as long as checkpoints are apart."""
+    steering = Lands() if lands else Steady()
+    whole = work(tmp_path / "whole", steering=steering)
+    fit(whole, [])
+    with monkeypatch.context() as context:
+        context.setattr(module, "SAVE_EVERY_S", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            fit(work(tmp_path / "parts", steering=steering), [KillAfter(2 * NUM_STEPS)])
+    resumed = work(tmp_path / "parts", steering=steering)
+    assert (resumed.progress.epoch, resumed.progress.step) == (1, NUM_STEPS - 1)
     assert fit(resumed, []) == whole.progress.history
     assert_same_weights(whole.model, resumed.model)
 

@@ -15,6 +15,7 @@ from lowtide.controller.knobs import Inputs, Knobs, Levers, Weights
 from lowtide.errors import UsageError
 from lowtide.models.cost import count_macs
 from lowtide.models.factory import Classifier
+from lowtide.training import work as module
 from lowtide.training.checkpoint import peek_checkpoint
 from lowtide.training.fit import BudgetSpent, fit
 from lowtide.training.profile import DeviceProfile
@@ -173,6 +174,21 @@ def test_killed_and_live_it_decides_the_same_when_the_meter_says_the_same(
     assert_same_weights(whole.model, resumed.model)
     assert json.dumps(decisions(resumed)) == json.dumps(decisions(whole))
     assert meter.looks == len(decisions(whole))
+
+
+@pytest.mark.parametrize("step", [4, 9])
+def test_killed_within_an_epoch_it_has_its_gates_and_sums_as_they_were(
+    tmp_path: Path, whole: Fit, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setattr(module, "SAVE_EVERY_S", 0.0)
+    meter = Meter()
+    with pytest.raises(KeyboardInterrupt):
+        fit(steered(tmp_path, controller(meter)), [KillAfter(step)])
+    resumed = steered(tmp_path, controller(meter))
+    assert resumed.progress.step > 0
+    assert fit(resumed, []) == whole.progress.history
+    assert_same_weights(whole.model, resumed.model)
+    assert json.dumps(decisions(resumed)) == json.dumps(decisions(whole))
 
 
 def test_killed_over_and_over_it_gets_there_all_the_same(tmp_path: Path, whole: Fit) -> None:

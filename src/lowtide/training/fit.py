@@ -37,8 +37,9 @@ class BudgetSpent(Exception):  # noqa: N818 -- no error: training ends with the 
 def fit(work: Fit, hooks: Sequence[Hook]) -> list[dict[str, float]]:
     """Train to the end that the knobs say and return one row of metrics per epoch.
 
-    A checkpoint is written at the start, after each epoch, and before any exception leaves a
-    step's start, so that a deferral in the middle of an epoch loses nothing. When a budget is
+    A checkpoint is written at the start, after each epoch, within an epoch every `SAVE_EVERY_S`,
+    and before any exception leaves a step's start, so that a deferral in the middle of an epoch
+    loses nothing. When a budget is
     spent, the weights are those of the best epoch. A loss that is not finite is answered with the
     epoch's start and half the learning rate, `MAX_RESTORES` times.
 
@@ -125,6 +126,7 @@ def _pass_over_data(work: Fit, hooks: Sequence[Hook]) -> float:
     work.model.train()
     to_do = max(min(left, len(batches)) - progress.step, 0)
     for batch in islice(batches.epoch(progress.epoch, progress.step), to_do):
+        work.save_if_due()
         step = (progress.position + progress.step * work.epochs_per_step) * base
         with _saved_on_interruption(work):
             for hook in hooks:

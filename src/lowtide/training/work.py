@@ -1,5 +1,6 @@
 """Everything that one fit works on."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from lowtide.training.losses import LossFunction
 from lowtide.training.protocols import Steering
 from lowtide.training.recipe import make_optimizer
 from lowtide.training.world import ALONE, World
+
+SAVE_EVERY_S = 600.0  # of the wall: a kill loses no more of a long epoch
 
 
 @dataclass
@@ -36,6 +39,7 @@ class Fit:
     average: WeightAverage = field(default_factory=WeightAverage)
     optimizer: torch.optim.SGD = field(init=False)
     _replica: nn.Module | None = None
+    _saved_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.optimizer = make_optimizer(self.model, self.recipe)
@@ -103,3 +107,9 @@ class Fit:
         extra = {f"average.{name}": value for name, value in self.average.tensors().items()}
         extra |= {f"steering.{name}": value for name, value in self.steering.tensors().items()}
         save_checkpoint(path or self.checkpoint, self.progress, self.model, self.optimizer, extra)
+        self._saved_s = time.monotonic()
+
+    def save_if_due(self) -> None:
+        """Between two steps, once the checkpoint is `SAVE_EVERY_S` old."""
+        if time.monotonic() - self._saved_s >= SAVE_EVERY_S:
+            self.save()
