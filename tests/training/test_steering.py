@@ -385,8 +385,9 @@ def test_the_checkpoint_tells_the_energy_so_far(tmp_path: Path) -> None:
     assert (position, kwh, grams) == (1.0, pytest.approx(0.2), pytest.approx(20.0))
 
 
-def test_a_file_without_decisions_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ['{"accuracy": 0.9}', "train: {epochs: 8}\n"])
+def test_a_file_without_decisions_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "train.json"
-    write_json(path, {"accuracy": 0.9})
+    path.write_text(content)
     with pytest.raises(UsageError, match="holds no decisions"):
         Record.read(path)

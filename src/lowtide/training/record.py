@@ -8,7 +8,7 @@ from lowtide.artifacts import read_json
 from lowtide.controller.knobs import Knobs
 from lowtide.controller.noise import NoiseScale
 from lowtide.energy.totals import Totals
-from lowtide.errors import UsageError
+from lowtide.errors import ArtifactError, UsageError
 from lowtide.training.profile import DeviceProfile
 
 
@@ -65,13 +65,13 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> "Record":
-        content = read_json(path)
         try:
+            content = read_json(path)
             record = cls(**{**content, "device": DeviceProfile(**content["device"])})
             for one in record.decisions:
                 Knobs(**one["knobs"]), float(one["pressure"]), tuple(one["reasons"])
             return record
-        except (TypeError, KeyError, ValueError):
+        except (ArtifactError, TypeError, KeyError, ValueError):
             raise UsageError(
                 f"{path} holds no decisions: take a train_decisions.json, or set "
                 "controller.decisions to null"
