@@ -64,3 +64,11 @@ def test_another_teacher_begins_anew_another_learning_rate_does_not(tmp_path: Pa
     third, _ = open_session(tmp_path, PARAMS.model_copy(update={"model": model}))
     assert third.pipeline_id != first.pipeline_id
     assert third.params["model.teacher"] == "mine:net"
+
+
+def test_another_deadline_begins_anew(tmp_path: Path) -> None:
+    first, _ = open_session(tmp_path, PARAMS)
+    schedule = PARAMS.schedule.model_copy(update={"deadline_hours": 12.0})
+    second, _ = open_session(tmp_path, PARAMS.model_copy(update={"schedule": schedule}))
+    assert second.pipeline_id != first.pipeline_id
+    assert second.deadline == second.arrived_at + timedelta(hours=12)

@@ -73,3 +73,8 @@ class DeadlineError(RefusalError):
 
 class GateError(RefusalError):
     pass
+
+
+def first_line(error: Exception) -> str:
+    """Of its message; its type where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -23,7 +23,7 @@ class Session:
     position: datetime  # the clock, when a stage last left it
     replay: bool
     open: bool
-    params: dict[str, str]  # what one pipeline run is made of: seed and models
+    params: dict[str, str]  # what one pipeline run is made of: seed, models, and when it is due
 
 
 def load_session(state: Path) -> Session | None:
@@ -52,7 +52,7 @@ def open_session(
 ) -> tuple[Session, Clock]:
     """Go on with the session that was left open, or begin one; `anew` begins one in any case.
 
-    One of another seed, other models or another kind of clock is not gone on with. `arrived_at` is
+    One of another seed, other models, another deadline or clock is not gone on with. `arrived_at` is
     given by a flow run that was deferred, perhaps from another machine: the deadline stays where
     it was.
     """
@@ -83,6 +83,8 @@ def _begin(params: Params, arrived_at: datetime | None) -> Session:
             "seed": str(params.seed),
             "model.teacher": params.model.teacher,
             "model.student": params.model.student,
+            "schedule.deadline_hours": str(params.schedule.deadline_hours),
+            "carbon.replay_start": str(replay_start),
         },
     )
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lowtide.compression.onnx_export import export_onnx, first_line, parity, set_metadata
+from lowtide.compression.onnx_export import export_onnx, parity, set_metadata
 from lowtide.errors import ModelError
 from lowtide.evaluation.runtime import OnnxModel
 
@@ -73,8 +73,3 @@ def test_a_graph_that_onnx_runtime_refuses_leaves_no_file(tmp_path: Path) -> Non
         export_onnx(Unrunnable(), (3, 4, 4), tmp_path / "model.onnx", opset=20)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_first_line_of_a_silent_error_is_its_type() -> None:
-    assert first_line(RuntimeError("one\ntwo")) == "one"
-    assert first_line(RuntimeError()) == "RuntimeError"

@@ -16,6 +16,7 @@ from lowtide.session import Session
 from lowtide.tracking import Tracker, delivery, link_cached, wait_for_run_id
 from lowtide.tracking.delivery import DELIVERED, KEEP_S
 from lowtide.tracking.journal import Journal, Sent, all_journals
+from lowtide.tracking.sender import Sender, SendingError
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -235,3 +236,37 @@ def test_a_run_that_nobody_goes_on_with_was_killed_unless_it_had_ended(
             Tracker(state).abandon(session(key))
     assert find(store, "pipeline-p1").info.status == "KILLED"
     assert find(store, "pipeline-p2").info.status == "FAILED"
+
+
+def test_a_new_database_is_there_whole_or_not_at_all(
+    checkout: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while MLflow makes its tables: the next one makes them from the start."""
+    import mlflow
+
+    whole = mlflow.MlflowClient
+
+    def killed(uri: str) -> Any:
+        whole(uri).search_experiments()
+        raise SystemExit
+
+    monkeypatch.setattr(mlflow, "MlflowClient", killed)
+    state = checkout / ".lowtide"
+    record(state)
+    sender = Sender(store, state / "journal")
+    with pytest.raises(SystemExit):
+        sender.send_all()
+    assert not (checkout / "mlflow.db").exists()
+    monkeypatch.undo()
+    Sender(store, state / "journal").send_all()
+    assert find(store, "train").info.status == "FINISHED"
+
+
+def test_a_broken_database_is_named_with_the_remedy(checkout: Path, store: str) -> None:
+    connection = sqlite3.connect(checkout / "mlflow.db")
+    connection.execute("CREATE TABLE experiments (half)")
+    connection.close()
+    state = checkout / ".lowtide"
+    record(state)
+    with pytest.raises(SendingError, match=r"mlflow\.db cannot be used .*move it away"):
+        Sender(store, state / "journal").send_all()

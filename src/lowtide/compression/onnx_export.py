@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from lowtide.artifacts import atomic
-from lowtide.errors import ModelError
+from lowtide.errors import ModelError, first_line
 
 INPUT, OUTPUT = "image", "logits"
 
@@ -81,11 +81,6 @@ def _fold(source: Path, target: Path) -> None:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"the exported graph is not valid ONNX: {first_line(error)}") from error
     onnx.save(model, target)
-
-
-def first_line(error: Exception) -> str:
-    """Of its message; its type where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lowtide.compression.onnx_export import INPUT, first_line
-from lowtide.errors import ArtifactError
+from lowtide.compression.onnx_export import INPUT
+from lowtide.errors import ArtifactError, first_line
 
 
 @dataclass(frozen=True)

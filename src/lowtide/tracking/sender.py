@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from lowtide.errors import TrackingError
+from lowtide.artifacts import atomic
+from lowtide.errors import TrackingError, first_line
 from lowtide.tracking.journal import Entry, Journal, Sent, all_journals
 
 EXPERIMENT = "lowtide"
@@ -74,9 +75,12 @@ class Sender:
             raise SendingError("mlflow is not installed here")
         for name in ("alembic", "urllib3", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        from sqlalchemy.exc import SQLAlchemyError
+
         try:
             with FileLock(self._folder / ".create.lock"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                _make_whole(self._uri)
                 client = mlflow.MlflowClient(self._uri)
                 found = client.get_experiment_by_name(EXPERIMENT)
                 self._experiment_id = (
@@ -84,6 +88,10 @@ class Sender:
                 )
         except (mlflow.exceptions.MlflowException, OSError) as error:
             raise self._away(error) from None
+        except SQLAlchemyError as error:
+            raise SendingError(
+                f"{self._store} cannot be used ({first_line(error)}): move it away if it is broken"
+            ) from None
         self._client = client
 
     def _send(self, journal: Journal) -> None:
@@ -197,6 +205,18 @@ def _batch(entries: list[Entry]) -> list[Entry]:
             break
         batch.append(entry)
     return batch
+
+
+def _make_whole(uri: str) -> None:
+    """A new SQLite file gets its tables under another name: killed on the way, it leaves no half
+    of a database, which MLflow would refuse for ever."""
+    import mlflow
+
+    path = Path(urlsplit(uri).path[1:])
+    if not uri.startswith("sqlite:///") or path.exists():
+        return
+    with atomic(path) as temporary:
+        mlflow.MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
 
 
 def without_password(uri: str) -> str:
