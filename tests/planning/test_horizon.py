@@ -118,3 +118,12 @@ def test_a_wait_is_looked_at_anew_in_every_slot_and_names_its_planned_end() -> N
     decision = Horizon(Told(levels), SCHEDULE, START + HOUR * 12).decide(START, 2.0, running=False)
     assert (decision.level, decision.until) == (0, START + HOUR)
     assert decision.resumes_at == START + HOUR * 4
+
+
+def test_the_latest_safe_start_is_not_final_where_less_work_is_left_than_was_thought() -> None:
+    levels = [300.0] * 4 + [100.0] * 2 + [300.0] * 6
+    horizon = Horizon(Told(levels), SCHEDULE, START + HOUR * 12)
+    late = horizon.decide(START, 11.5, running=True)
+    assert (late.level, late.until) == (1, START + HOUR)
+    assert "latest safe start" in late.reason
+    assert horizon.decide(late.until, 2.0, running=True).level == 0

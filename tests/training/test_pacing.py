@@ -158,6 +158,16 @@ def test_the_first_steps_are_only_timed_unless_they_are_long() -> None:
     assert len(seen) == 1
 
 
+def test_a_fit_that_goes_back_to_a_checkpoint_is_planned_as_before() -> None:
+    """As after a loss that is not finite: the time of a step stays what it was."""
+    made, clock, _, seen = pacer(24, Grid())
+    for step in [*range(12), *range(10, 40)]:
+        made.before_step(step, 40)
+        clock.instant += STEP
+    assert made._step_hours == pytest.approx(0.1)
+    assert len(seen) == 1
+
+
 class Limited:
     """Levels of a device that does .8 of the work at half the power; steps last accordingly."""
 

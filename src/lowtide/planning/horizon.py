@@ -34,7 +34,8 @@ class Horizon:
     """Plans the work that is left from the newest forecast at each call.
 
     The deadline outranks carbon: once the work that is left fills the time that is left, the
-    decision is to run, at the fastest level. Where no forecast can be had the double-threshold
+    decision is to run, at the fastest level; for a slot, since work may turn out to be less than it
+    was taken for. Where no forecast can be had the double-threshold
     policy decides on the present value; where that is unknown too, the work runs: it is late or
     early, but never taken for clean.
     """
@@ -82,7 +83,7 @@ class Horizon:
         least = HOUR * (work_hours / fastest.throughput + self._profile.resume_hours)
         if now + least + self._slot >= self._deadline:
             reason = "runs on: the latest safe start has come"
-            return Decision(fastest.level, max(self._deadline, now + self._slot), reason, None)
+            return Decision(fastest.level, now + self._slot, reason, None)
         if self._guard is not None and self._guard.broken:
             why = "the plan has emitted more than they guarantee"
             return self._by_thresholds(now, running, why)

@@ -88,7 +88,8 @@ class Pacer(Hook):
         now = self.clock.now()
         if self._step_started is not None:
             started, last = self._step_started
-            self._measure((now - started) / timedelta(hours=1) / max(step - last, 1e-9))
+            if step > last:  # not so after the fit has gone back to a checkpoint
+                self._measure((now - started) / timedelta(hours=1) / (step - last))
         due = self._look_at is None or now >= self._look_at
         choice = 0.0 in self.schedule.levels or self.levels is not None
         if due and choice and self._is_measured():
