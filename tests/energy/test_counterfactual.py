@@ -1,11 +1,12 @@
 """The same work at once: end to end, in the intensity that came, a value asked for once."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lowtide.carbon.signal import IntensityValue
-from lowtide.energy.counterfactual import run_now_emissions_g
+from lowtide.energy.counterfactual import active_time, run_now_emissions_g
 from lowtide.energy.ledger import Interval
 from lowtide.errors import CarbonError
 
@@ -66,3 +67,20 @@ def test_it_is_laid_end_to_end_over_what_the_grid_did() -> None:
 def test_an_unknown_intensity_makes_it_unknown() -> None:
     assert run_now_emissions_g(worked(61), Source(), NOON) is None
     assert run_now_emissions_g([], Source(), NOON) is None
+
+
+def test_a_clock_that_was_set_takes_nothing_from_the_time_that_was_worked() -> None:
+    """Back by an hour in the second minute, forth by one in the third."""
+    rows = worked(4)
+    rows[1] = replace(rows[1], ended_at=rows[1].ended_at - MINUTE * 60)
+    rows[2] = replace(rows[2], ended_at=rows[2].ended_at + MINUTE * 60)
+    assert active_time(rows) == MINUTE * 4
+    source = Source()
+    assert run_now_emissions_g(rows, source, NOON) == pytest.approx(4.0)
+    assert source.asked == [NOON]
+
+
+def test_what_was_metered_side_by_side_is_worked_once_and_one_pass_is_enough() -> None:
+    rows = [part for one in worked(3) for part in (one, replace(one, component="ram"))]
+    assert active_time(iter(rows)) == MINUTE * 3
+    assert run_now_emissions_g(iter(rows), Source(), NOON) == pytest.approx(6.0)

@@ -222,6 +222,28 @@ def test_a_ledger_that_fails_for_a_moment_loses_nothing(rig) -> None:  # type: i
     assert ledger.totals("run").energy_kwh == pytest.approx(1)
 
 
+def test_a_clock_that_is_set_back_makes_no_negative_time_and_loses_no_joules(  # type: ignore[no-untyped-def]
+    rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter, counter, clock, ledger = rig
+    clock.replay = False
+    seconds = [0.0]
+    monkeypatch.setattr("lowtide.energy.meter.time.monotonic", lambda: seconds[0])
+    with meter.window("run", "train") as window:
+        for set_to in (0, -3600, 0):
+            counter.cpu_j += KWH
+            seconds[0] += 60
+            clock.instant += timedelta(seconds=60 + set_to)
+            window.sample()
+    rows = ledger.intervals("run")
+    assert all(row.ended_at >= row.started_at for row in rows)
+    assert rows[2].started_at == NOON - timedelta(minutes=59)  # as the clock has it now
+    assert active_time(rows) == timedelta(minutes=3)
+    totals = ledger.totals("run")
+    assert (totals.energy_kwh, totals.duration_s) == (pytest.approx(3), 180)
+    assert totals.emissions_g == pytest.approx(3 * 100 * 1.5)
+
+
 class HungGrid(StepGrid):
     """Answers when it is let go, as a network that does not."""
 

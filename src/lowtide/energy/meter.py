@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lowtide.carbon.signal import IntensitySource, IntensityValue
 from lowtide.clock import Clock
@@ -138,7 +138,10 @@ class Window:
             now, now_s = self._meter.clock.now(), time.monotonic()
             parts = tuple((reading, self._used_j(reading)) for reading in readings)
             lost, elapsed_s = tuple(sorted(self._lost)), now_s - self._since_s
-            self._unbooked.append(_Used(self._since, now, elapsed_s, self._parked, parts, lost))
+            since = self._since
+            if now < since:  # the system's clock was set back
+                since = now - timedelta(seconds=elapsed_s)
+            self._unbooked.append(_Used(since, now, elapsed_s, self._parked, parts, lost))
             self._last |= {reading.component: reading for reading in readings}
             self._since, self._since_s = now, now_s
 

@@ -85,8 +85,9 @@ def stage_context(
     source = open_source(params.carbon)
     run_id = resumed_run_id or f"{current.pipeline_id[:12]}-{stage}-{uuid.uuid4().hex[:8]}"
     with delivery(artifacts.STATE) as left, Ledger(artifacts.LEDGER) as ledger:
-        if last := ledger.last_instant(run_id):
-            clock.sleep_until(last)  # a replay that was killed goes on behind what it has used
+        last = ledger.last_instant(run_id)
+        if clock.replay and last is not None:
+            clock.sleep_until(last)  # one that was killed goes on behind what it has used
         pipeline, run = _open_runs(current, stage, run_id, params)
         meter = EnergyMeter(sources, source, clock, ledger, params.carbon.pue)
         status, done = "FAILED", False

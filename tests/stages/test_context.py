@@ -1,0 +1,47 @@
+"""A stage that is opened again goes on at once, whatever was done to the clock meanwhile."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from lowtide.artifacts import LEDGER
+from lowtide.clock import SystemClock
+from lowtide.energy.ledger import Interval, Ledger
+from lowtide.params import load_params
+from lowtide.stages.context import stage_context
+from lowtide.training.world import ALONE
+
+HOUR = timedelta(hours=1)
+NOON = datetime(2022, 4, 14, 12, tzinfo=UTC)
+USED = Interval(
+    "run", "train", "cpu", NOON, NOON, 1.0, 5.0, "test", "estimated", 100.0, "test", 1.0, 1.0,
+    replay=False, parked=False,
+)  # fmt: skip
+
+
+def metered_until(instant: datetime, *, replay: bool) -> None:
+    with Ledger(LEDGER) as ledger:
+        ledger.append([replace(USED, started_at=instant, ended_at=instant, replay=replay)])
+
+
+@pytest.mark.timeout(120)
+def test_a_clock_that_was_set_back_holds_up_no_resumed_stage(
+    write_params: Callable[..., Path],
+) -> None:
+    params = load_params(write_params(carbon={"source": "typical", "replay_start": None}))
+    before = SystemClock().now()
+    metered_until(before + HOUR, replay=False)
+    with stage_context("train", params, "run", [], ALONE) as context:
+        assert context.clock.now() < before + HOUR
+
+
+def test_a_replay_goes_on_behind_what_it_has_used(write_params: Callable[..., Path]) -> None:
+    params = load_params(write_params())
+    assert params.carbon.replay_start is not None
+    used = params.carbon.replay_start + HOUR
+    metered_until(used, replay=True)
+    with stage_context("train", params, "run", [], ALONE) as context:
+        assert context.clock.now() >= used
