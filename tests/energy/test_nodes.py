@@ -108,6 +108,25 @@ def test_a_node_that_falls_silent_is_an_error(
         source.read()
 
 
+def test_a_node_that_never_tells_anything_makes_the_energy_unknown_once_it_is_given_up(
+    boards: tuple[Board, Board], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, counter = boards[0], Counter()
+    both = EnergyMeter(
+        [counter, NodeSource(here, 1)], StepGrid(), ManualClock(), ledger, 1.0, 3600, 3600
+    )
+    with both.window("run", "train") as window:
+        counter.cpu_j += KWH
+        window.sample()
+        assert window.totals().energy_kwh == pytest.approx(1)  # it may tell yet
+        monkeypatch.setattr(nodes, "SILENT_S", -1.0)
+        window.sample()
+        assert window.totals().energy_kwh is None
+    totals = ledger.totals("run")
+    assert totals.energy_kwh is None
+    assert totals.components["cpu"].energy_kwh == pytest.approx(1)
+
+
 class Gone:
     """The store's process is no more."""
 

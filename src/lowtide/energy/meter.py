@@ -17,7 +17,7 @@ from lowtide.energy.sources import EnergySource, Reading, kind
 from lowtide.energy.totals import Totals
 from lowtide.errors import ArtifactError, CarbonError, MeterError
 
-UNREADABLE = "unreadable"  # stands for the components of a source that never answered
+UNREADABLE = "unreadable"  # stands for the components of a source that has told nothing
 log = logging.getLogger(__name__)
 
 
@@ -48,10 +48,10 @@ class Window:
         self._looking, self._booking, self._adding = (threading.Lock() for _ in range(3))
         self._totals = meter.ledger.totals(run_id)
         self._sources = list(meter.sources)
+        self._silent = list(meter.sources)  # those that have told nothing yet
+        self._lost: set[str] = set()
         self._last = {reading.component: reading for reading in self._read()}
-        self._lost = _of_other_kinds(self._totals.components, self._last)
-        if len(self._sources) < len(meter.sources):
-            self._lost.add(UNREADABLE)
+        self._lost |= _of_other_kinds(self._totals.components, self._last)
         self._since, self._since_s = meter.clock.now(), time.monotonic()
         self._opened_s = self._since_s
         self._unbooked: deque[_Used] = deque()
@@ -192,13 +192,20 @@ class Window:
             return None
 
     def _read(self) -> list[Reading]:
+        """Of all that answer; one that does not is asked no more, and what it had told is lost."""
         readings: list[Reading] = []
         for source in list(self._sources):
             try:
-                readings += source.read()
+                told = source.read()
             except MeterError as error:
                 log.warning("metering goes on without a source: %s", error)
                 self._sources.remove(source)
+                if source in self._silent:
+                    self._lost.add(UNREADABLE)
+                continue
+            if told and source in self._silent:
+                self._silent.remove(source)
+            readings += told
         return readings
 
 
