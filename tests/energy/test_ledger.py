@@ -50,6 +50,18 @@ def test_a_total_is_the_sum_of_its_rows(path: Path) -> None:
     assert totals.provenance == "measured"
 
 
+def test_a_runs_beginning_and_its_oldest_intensity_are_known_without_its_rows(path: Path) -> None:
+    with Ledger(path) as ledger:
+        assert ledger.first_instant("run") is None
+        assert ledger.oldest_intensity_s("run") is None
+        ledger.append([CPU, RAM])
+        assert ledger.oldest_intensity_s("run") is None
+        for age_s, second in ((9.5, 1), (70.0, 2), (8.0, -3600)):  # the last: a clock set back
+            ledger.append([replace(later(CPU, second), intensity_age_s=age_s)])
+        assert ledger.first_instant("run") == NOON
+        assert ledger.oldest_intensity_s("run") == 70
+
+
 def test_time_counts_once_whatever_the_components_are_called(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.append([CPU, RAM])

@@ -29,7 +29,7 @@ class Interval:
     component: str
     started_at: datetime
     ended_at: datetime
-    duration_s: float  # of the wall; a replayed clock runs faster
+    duration_s: float  # of the wall; a replayed clock runs faster, a system's may be set
     energy_j: float | None
     source: str
     provenance: str
@@ -183,8 +183,21 @@ class Ledger:
             totals.duration_s, totals.parked_s = durations
         return totals
 
+    def first_instant(self, run_id: str) -> datetime | None:
+        """Where the run's first interval began; it stays so whatever is done to the clock."""
+        rows = self._query(
+            "SELECT started_at FROM intervals WHERE run_id = ? ORDER BY id LIMIT 1", run_id
+        )
+        return datetime.fromisoformat(rows[0][0]) if rows else None
+
+    def oldest_intensity_s(self, run_id: str) -> float | None:
+        """The age of the oldest intensity that came over a network; None where none did."""
+        rows = self._query("SELECT max(intensity_age_s) FROM intervals WHERE run_id = ?", run_id)
+        age_s: float | None = rows[0][0]
+        return age_s
+
     def last_instant(self, run_id: str) -> datetime | None:
-        """Where the run's last interval ended."""
+        """The latest at which an interval of the run ended."""
         rows = self._query("SELECT ended_at FROM spans WHERE run_id = ?", run_id)
         return datetime.fromisoformat(rows[0][0]) if rows else None
 

@@ -66,7 +66,7 @@ def describe_job(
     `pauses` are those of this start of lowtide; energy, grams and the work done are of all.
     """
     ended_at = outcome.setting.clock.now()
-    intervals = ledger.intervals(outcome.run_id)
+    intervals = ledger.each_interval(outcome.run_id)
     run_now_g = run_now_emissions_g(intervals, outcome.setting.source, job.arrived_at)
     return {
         **describe_run(outcome, ledger),

@@ -20,7 +20,7 @@ from lowtide.carbon.signal import IntensitySource
 from lowtide.carbon.sources import open_source
 from lowtide.clock import Clock
 from lowtide.energy.counterfactual import active_time, run_now_emissions_g
-from lowtide.energy.ledger import Interval, Ledger
+from lowtide.energy.ledger import Ledger
 from lowtide.energy.meter import EnergyMeter, Window
 from lowtide.energy.sources import EnergySource
 from lowtide.energy.totals import Totals
@@ -138,17 +138,19 @@ def _flat(prefix: str, section: Mapping[str, Any]) -> dict[str, Any]:
 
 def describe(context: StageContext, totals: Totals) -> dict[str, Any]:
     """The part that every report has: energy, emissions, provenance, host, versions, ids."""
-    intervals = context.ledger.intervals(context.run_id)
+    ledger, run_id = context.ledger, context.run_id
     begun = context.session.arrived_at + _work_before(context)
     return {
         "stage": context.stage,
-        "stage_run_id": context.run_id,
+        "stage_run_id": run_id,
         "pipeline_id": context.session.pipeline_id,
         "mlflow_run_id": wait_for_run_id(context.run),
         "energy_kwh": totals.energy_kwh,
         "emissions_g": totals.emissions_g,
-        "run_now_emissions_g": run_now_emissions_g(intervals, context.source, begun),
-        "active_clock_s": active_time(intervals).total_seconds(),
+        "run_now_emissions_g": run_now_emissions_g(
+            ledger.each_interval(run_id), context.source, begun
+        ),
+        "active_clock_s": active_time(ledger.each_interval(run_id)).total_seconds(),
         "duration_s": totals.duration_s,
         "mean_intensity_g_per_kwh": totals.mean_intensity_g_per_kwh,
         "components": {
@@ -162,7 +164,7 @@ def describe(context: StageContext, totals: Totals) -> dict[str, Any]:
         "provenance": {
             "energy": totals.provenance,
             "intensity": context.source.name,
-            "intensity_age_s_max": _oldest_s(intervals),
+            "intensity_age_s_max": ledger.oldest_intensity_s(run_id),
             "clock": "replay" if context.session.replay else "system",
             "host": platform.node(),
             "cpu_count": os.cpu_count(),
@@ -173,13 +175,6 @@ def describe(context: StageContext, totals: Totals) -> dict[str, Any]:
             "finished_at": _iso(context.clock.now()),
         },
     }
-
-
-def _oldest_s(intervals: Sequence[Interval]) -> float | None:
-    """How old the oldest intensity was that came over a network; None where none did."""
-    return max(
-        (i.intensity_age_s for i in intervals if i.intensity_age_s is not None), default=None
-    )
 
 
 def _work_before(context: StageContext) -> timedelta:

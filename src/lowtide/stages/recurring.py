@@ -44,7 +44,7 @@ class Recurrence:
                 self.name, self.trying.batch_size, None,
                 None if spent_kwh is None else spent_kwh * KWH_IN_J, totals.duration_s,
                 totals.emissions_g, reached,
-                min(i.started_at for i in context.ledger.intervals(context.run_id)),
+                context.ledger.first_instant(context.run_id) or context.clock.now(),
             )
         )  # fmt: skip
         return {
