@@ -141,6 +141,21 @@ def test_a_long_pause_is_a_deferral_where_that_is_allowed(monkeypatch: pytest.Mo
     assert window.calls == []
 
 
+class Left(Clock):
+    """Somebody wants the process to leave as soon as it waits."""
+
+    def sleep_until(self, instant: datetime) -> None:
+        raise Deferred(self.instant)
+
+
+def test_a_wait_that_is_cut_short_is_over_before_the_checkpoint_is_written() -> None:
+    made, _, window, _ = pacer(24, Grid())
+    made.clock = clock = Left()
+    with pytest.raises(Deferred):
+        train(made, clock, 40)
+    assert window.calls == ["park", "resume"]
+
+
 def train_by_second(pacer: Pacer, clock: Clock, num_steps: int, step_s: float) -> None:
     for step in range(num_steps):
         pacer.before_step(step, num_steps)

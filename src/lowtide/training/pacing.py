@@ -140,11 +140,13 @@ class Pacer(Hook):
         self._defer_if_long(now, decision)
         intensity, first = intensity_at(self.source, now), decision
         self.window.park()
-        with self.aside():
-            while decision.level == 0:
-                self.clock.sleep_until(decision.until)
-                decision = self._horizon.decide(self.clock.now(), work_hours, running=False)
-        self.window.resume()
+        try:
+            with self.aside():
+                while decision.level == 0:
+                    self.clock.sleep_until(decision.until)
+                    decision = self._horizon.decide(self.clock.now(), work_hours, running=False)
+        finally:  # a wait that a signal ends is followed by a checkpoint, which is work
+            self.window.resume()
         pause = Pause(now, self.clock.now(), intensity)
         self.pauses.append(pause)
         self.on_pause(pause, first)
