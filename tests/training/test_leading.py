@@ -32,25 +32,41 @@ class DeferAt(Hook):
         self.left -= 1
 
 
-def deferred(world: World, folder: Path, step: int) -> datetime | dict[str, Tensor]:
+class DeferInValidation(Hook):
+    """The system wants the process to leave while it validates."""
+
+    def __init__(self, batch: int) -> None:
+        self.left = batch
+
+    def while_validating(self) -> None:
+        if self.left == 0:
+            raise Deferred(NOON)
+        self.left -= 1
+
+
+def deferred(world: World, folder: Path, hook: Hook) -> datetime | dict[str, Tensor]:
+    """With a last batch of validation of one image, too few for two processes."""
     done = work(folder, world=world)
+    done.val = done.val.resized(13)
     try:
-        fit(done, led([DeferAt(step)], world) if world.leads else [Follower(world)])
+        fit(done, led([hook], world) if world.leads else [Follower(world)])
     except Deferred as raised:
         return raised.until
     return done.model.state_dict()
 
 
-@pytest.mark.parametrize("step", [0, 7])
-def test_all_leave_before_the_same_step_and_go_on_to_the_same_weights(
-    tmp_path: Path, step: int
+@pytest.mark.parametrize(
+    ("hook", "step"), [(DeferAt(0), 0), (DeferAt(7), 7), (DeferInValidation(7), 2 * NUM_STEPS)]
+)
+def test_all_leave_at_the_same_place_and_go_on_to_the_same_weights(
+    tmp_path: Path, hook: Hook, step: int
 ) -> None:
-    whole = in_processes(2, deferred, tmp_path / "whole", 999)[0]
-    assert in_processes(2, deferred, tmp_path / "parts", step) == [NOON, NOON]
+    whole = in_processes(2, deferred, tmp_path / "whole", Hook())[0]
+    assert in_processes(2, deferred, tmp_path / "parts", hook) == [NOON, NOON]
     progress = peek_checkpoint(tmp_path / "parts/train.safetensors", "mark")
     assert progress is not None
     assert progress.epoch * NUM_STEPS + progress.step == step
-    for resumed in in_processes(2, deferred, tmp_path / "parts", 999):
+    for resumed in in_processes(2, deferred, tmp_path / "parts", Hook()):
         assert all(torch.equal(resumed[name], tensor) for name, tensor in whole.items())
 
 

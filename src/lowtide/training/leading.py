@@ -1,6 +1,6 @@
 """Hooks where several processes train: one process runs them, the others do as it says."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lowtide.training.fit import BudgetSpent
 from lowtide.training.pacing import Deferred
@@ -11,7 +11,8 @@ Ending = Deferred | BudgetSpent | None  # None: the step is taken
 
 
 class Leader(Hook):
-    """Runs the hooks, and before each step tells the others whether it is taken.
+    """Runs the hooks, and before each step, and each batch of validation, tells the others whether
+    it is taken.
 
     A budget that is spent after a step is told before the next one.
     """
@@ -21,18 +22,23 @@ class Leader(Hook):
         self._spent: BudgetSpent | None = None
 
     def before_step(self, step: float, num_steps: float) -> None:
-        ending = self._spent or self._asked(step, num_steps)
-        self._world.share(lambda: ending)
-        if ending is not None:
-            raise ending
+        self._tell(self._spent or self._asked(lambda hook: hook.before_step(step, num_steps)))
 
-    def _asked(self, step: float, num_steps: float) -> Ending:
+    def while_validating(self) -> None:
+        self._tell(self._asked(lambda hook: hook.while_validating()))
+
+    def _asked(self, ask: Callable[[Hook], None]) -> Ending:
         try:
             for hook in self._hooks:
-                hook.before_step(step, num_steps)
+                ask(hook)
         except (Deferred, BudgetSpent) as ending:
             return ending
         return None
+
+    def _tell(self, ending: Ending) -> None:
+        self._world.share(lambda: ending)
+        if ending is not None:
+            raise ending
 
     def after_step(self, step: float, num_steps: float, loss: float) -> None:
         try:
@@ -51,6 +57,12 @@ class Follower(Hook):
         self._world = world
 
     def before_step(self, step: float, num_steps: float) -> None:  # noqa: ARG002
+        self._hear()
+
+    def while_validating(self) -> None:
+        self._hear()
+
+    def _hear(self) -> None:
         ending: Ending = self._world.share(lambda: None)
         if ending is not None:
             raise ending

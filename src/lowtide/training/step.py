@@ -78,16 +78,20 @@ def evaluate(
 ) -> tuple[float, float]:
     """Mean cross-entropy and accuracy on a split, of which each process has its share.
 
-    `between` is called before each batch, and may raise.
+    `between` is called before each batch, as often in each process, and may raise.
     """
     model.eval()
     total_loss = correct = total = 0.0
+    num_batches = 0
     with torch.no_grad(), autocast(device, precision):
         for batch in batches.epoch(0):
             between()
+            num_batches += 1
             logits = model(batch.images).float()
             total_loss += float(nn.functional.cross_entropy(logits, batch.labels, reduction="sum"))
             correct += int((logits.argmax(1) == batch.labels).sum())
             total += len(batch.labels)
+        for _ in range(num_batches, len(batches)):  # the last may be too small for all
+            between()
     total_loss, correct, total = world.sum(total_loss, correct, total)
     return total_loss / total, correct / total
