@@ -49,6 +49,15 @@ def test_a_loop_ends_when_its_budget_is_spent(capsys: pytest.CaptureFixture[str]
     assert f"the budget is spent after {len(done)} of 1000 steps" in capsys.readouterr().err
 
 
+def test_a_loop_of_unknown_length_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:
+    with Pace(0, budget_kwh=1e-9, **REPLAY) as pacing:
+        while not pacing.over:
+            pacing.before_step()
+            time.sleep(0.05)
+            pacing.after_step()
+    assert f"the budget is spent after {pacing.step} steps" in capsys.readouterr().err
+
+
 def test_a_budget_of_nothing_and_an_unknown_length_are_refused() -> None:
     with pytest.raises(UsageError, match="leaves nothing"):
         Pace(10, budget_g=0.0, **REPLAY)

@@ -35,8 +35,8 @@ class Pace:
     """One loop of `num_steps`: meters from enter to exit, and waits before a step that is planned
     for a cleaner hour.
 
-    Without `deadline_hours` it never waits. The grid is that of the options, else of params.yaml.
-    Joules go to the ledger in `.lowtide/`.
+    Without `deadline_hours` it never waits, and `num_steps` may be 0 for not known. The grid is
+    that of the options, else of params.yaml. Joules go to the ledger in `.lowtide/`.
 
     Raises:
         UsageError: no grid is named, or a budget is not positive.
@@ -103,7 +103,8 @@ class Pace:
     def after_step(self) -> None:
         """Counts the step; `over` tells whether it was the last that the budget allows."""
         self.step += 1
-        where = f"after {self.step} of {self.num_steps} steps"
+        of_all = f" of {self.num_steps}" if self.num_steps > 0 else ""
+        where = f"after {self.step}{of_all} steps"
         self.over = self._watch.spent_by_now(self._window.totals, where) or self.over
 
     def _made_pacer(self, setting: Setting, window: Window) -> Pacer | None:
