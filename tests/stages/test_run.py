@@ -1,15 +1,20 @@
-"""What torchrun cannot be asked for is refused by one process, before anything starts."""
+"""A stage by its name: what torchrun cannot be asked for is refused, and SIGTERM is a pause."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from lowtide.artifacts import FAILURE, STATE
+from lowtide.artifacts import DEFERRED, FAILURE, STATE, read_json
 from lowtide.cli import app
 from lowtide.errors import UsageError
+from lowtide.stages import run, train
 from lowtide.stages.run import run_stage
+from lowtide.training.pacing import DEFERRED_EXIT_CODE
 
 
 @pytest.fixture
@@ -64,3 +69,28 @@ def test_one_process_says_it(
     leader = CliRunner().invoke(app, ["stage", "train"])
     assert isinstance(leader.exception, UsageError)
     assert FAILURE.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "what"), [(run, "open_sources"), (train, "estimate_hours"), (train, "save_model")]
+)
+def test_a_signal_to_leave_is_a_pause_before_the_first_step_and_after_the_last(
+    write_params: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, module: Any, what: str
+) -> None:
+    write_params(train={"epochs": 1})
+    run_stage("prepare")
+    before, real = signal.getsignal(signal.SIGTERM), getattr(module, what)
+
+    def asked_to_leave(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(module, what, asked_to_leave)
+    done = CliRunner().invoke(app, ["stage", "train"])
+    assert done.exit_code == DEFERRED_EXIT_CODE
+    assert "lowtide: train is deferred until" in done.output
+    assert "its checkpoint is kept" in done.output
+    assert signal.getsignal(signal.SIGTERM) == before
+    if module is train:  # by the clock of the replay
+        assert read_json(DEFERRED)["until"].startswith("2022-04-")
+        assert list(STATE.glob("checkpoints/train.*")) or what == "estimate_hours"

@@ -27,6 +27,7 @@ from lowtide.energy.totals import Totals
 from lowtide.errors import PeerError
 from lowtide.params import Params
 from lowtide.tracking import Run, Tracker, delivery, wait_for_run_id
+from lowtide.training.leaving import deferred_by_sigterm
 from lowtide.training.pacing import Deferred
 from lowtide.training.world import World
 
@@ -84,7 +85,11 @@ def stage_context(
     current, clock = session.open_session(artifacts.STATE, params)
     source = open_source(params.carbon)
     run_id = resumed_run_id or f"{current.pipeline_id[:12]}-{stage}-{uuid.uuid4().hex[:8]}"
-    with delivery(artifacts.STATE) as left, Ledger(artifacts.LEDGER) as ledger:
+    with (
+        deferred_by_sigterm(clock.now),
+        delivery(artifacts.STATE) as left,
+        Ledger(artifacts.LEDGER) as ledger,
+    ):
         last = ledger.last_instant(run_id)
         if clock.replay and last is not None:
             clock.sleep_until(last)  # one that was killed goes on behind what it has used

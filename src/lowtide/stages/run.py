@@ -3,12 +3,13 @@
 import importlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from lowtide import artifacts
 from lowtide.artifacts import STAGES
+from lowtide.clock import SystemClock
 from lowtide.energy.limit_record import restore_limits
 from lowtide.energy.sources import EnergySource, open_sources
 from lowtide.errors import UsageError
@@ -18,6 +19,7 @@ from lowtide.pipeline import read_reports, record_pipeline
 from lowtide.stages.context import describe, log_report, stage_context
 from lowtide.stages.nodes import metered_node, sources_of_nodes
 from lowtide.stages.powering import limits_folder
+from lowtide.training.leaving import deferred_by_sigterm
 from lowtide.training.world import Place, World, open_world
 
 
@@ -40,11 +42,12 @@ def run_stage(name: str, params_file: Path = Path("params.yaml")) -> dict[str, A
 
 def _lead(name: str, params: Params, world: World) -> dict[str, Any]:
     restore_limits(limits_folder())  # of a run that was killed
-    with (
-        pipeline_lock(artifacts.STATE),
-        _load(name, world) as (module, sources),
-        stage_context(name, params, _resumable(module, params), sources, world) as context,
-    ):
+    with ExitStack() as stack:
+        with deferred_by_sigterm(SystemClock().now):  # the context has a clock of its own
+            stack.enter_context(pipeline_lock(artifacts.STATE))
+            module, sources = stack.enter_context(_load(name, world))
+            resumed = _resumable(module, params)
+        context = stack.enter_context(stage_context(name, params, resumed, sources, world))
         with world.watched():
             figures = module.run(params, context)
             world.barrier()  # behind what further nodes tell last
