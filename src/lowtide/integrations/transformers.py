@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from lowtide.integrations.together import Looks
 from lowtide.loops import Pace
 
 
@@ -17,6 +18,7 @@ class LowtideCallback(TrainerCallback):
 
     def __init__(self, **options: Any) -> None:
         self._options = options
+        self._looks = Looks()
         self.pace: Pace | None = None
 
     def on_train_begin(
@@ -24,6 +26,7 @@ class LowtideCallback(TrainerCallback):
     ) -> None:
         del control, kwargs
         self._close()  # what an exception has left open: there is no hook for that
+        self._looks = Looks()
         if args.local_process_index == 0:
             left = state.max_steps - state.global_step
             self.pace = Pace(left, **self._options).__enter__()
@@ -41,7 +44,7 @@ class LowtideCallback(TrainerCallback):
         del state, kwargs
         if self.pace is not None:
             self.pace.after_step()
-        if _any(self.pace is not None and self.pace.over, args):
+        if self._any(self.pace is not None and self.pace.over, args):
             control.should_training_stop = True
 
     def on_log(
@@ -69,11 +72,14 @@ class LowtideCallback(TrainerCallback):
             self.pace.__exit__(None, None, None)
             self.pace = None
 
-
-def _any(over: bool, args: TrainingArguments) -> bool:
-    """Of all processes: either all stop, or none."""
-    if args.world_size == 1:
-        return over
-    told = torch.tensor(int(over), device=args.device)
-    torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
-    return bool(told)
+    def _any(self, over: bool, args: TrainingArguments) -> bool:
+        """Of all processes, now and then: either all stop, or none."""
+        if args.world_size == 1:
+            return over
+        if not self._looks.due():
+            return False
+        told = torch.tensor([int(over), self._looks.wanted()], device=args.device)
+        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
+        one_is_over, num_steps = told.tolist()
+        self._looks.agree(num_steps)
+        return bool(one_is_over)
