@@ -93,6 +93,26 @@ def test_each_change_holds_and_the_limit_that_was_found_comes_back(gpus: Driver)
     ]  # fmt: skip
 
 
+def test_a_cap_that_somebody_has_set_is_never_raised(gpus: Driver) -> None:
+    gpus.write("1.limit 250000")
+    program = """
+with PowerLimit(STATE) as power:
+    print(power.range_w)
+    try:
+        power.set(251)
+    except UsageError as error:
+        print(error)
+    power.set(250)
+"""
+    out, _ = gpus.run(HEAD + program)
+    assert out.splitlines() == [
+        "(100.0, 250.0)",
+        "a power limit of 251 W: the GPUs take 100 to 250 W (the limit that was found is never "
+        "raised)",
+    ]
+    assert gpus.calls == ["0.set 250000", "1.set 250000", "0.set 300000"]
+
+
 @pytest.mark.parametrize(
     "way",
     [
@@ -203,6 +223,7 @@ def test_a_limit_that_somebody_else_has_set_stays(gpus: Driver) -> None:
     gpus.write("0.limit 150000")
     process.communicate("\n", timeout=30)
     assert gpus.calls[4:] == ["1.set 300000"]
+    gpus.write("0.limit 300000")
     ended(started(gpus, WAITS), signal.SIGKILL)
     gpus.write("0.limit 160000", "1.limit 160000")
     gpus.run(HEAD + "restore_limits(STATE)")
@@ -255,6 +276,7 @@ def test_a_gpu_that_is_lost_is_said_and_given_back_by_the_next_start(gpus: Drive
         (f"1.range.error {NOT_SUPPORTED}", {}, "gpu1 refuses (Not Supported)"),
         (f"0.limit.error {NOT_SUPPORTED}", {}, "gpu0 refuses (Not Supported)"),
         (f"1.handle.error {GPU_IS_LOST}", {}, "the GPU driver refuses (GPU is lost)"),
+        ("0.limit 140000\n1.limit.min 150000", {}, "there is none that all GPUs may have"),
     ],
 )
 def test_what_cannot_be_limited_is_said_once(
@@ -297,7 +319,8 @@ with PowerLimit(STATE) as power:
 """
     out, _ = gpus.run(HEAD + program, watts)
     refusal = f"a power limit of {watts} W: the GPUs take 150 to 300 W"
-    assert out.splitlines() == ["(150.0, 300.0)", refusal]
+    limits_told, said = out.splitlines()
+    assert (limits_told, said.startswith(refusal)) == ("(150.0, 300.0)", True)
     assert gpus.calls == []
 
 

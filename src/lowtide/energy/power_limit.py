@@ -36,7 +36,7 @@ def limits(min_w: float, max_w: float, num: int) -> tuple[float, ...]:
 
 @dataclass
 class _Held:
-    """A GPU whose limit this process may change."""
+    """A GPU whose limit this process may change, from the driver's least to the one found."""
 
     gpu: Gpu
     file: RecordFile
@@ -70,6 +70,7 @@ class PowerLimit:
             self._nvml = open_driver()
             for gpu in self._whole_gpus():
                 self._held.append(self._claimed(gpu))
+            self._check_range()
         except (MeterError, ArtifactError) as error:
             log.warning("the power limit stays as it is: %s", error)
             self._leave()
@@ -86,7 +87,8 @@ class PowerLimit:
 
     @property
     def range_w(self) -> tuple[float, float] | None:
-        """Lowest and highest limit that all GPUs take; None where no limit can be changed."""
+        """Lowest and highest limit that all GPUs may have, in watts: the driver's least, and the
+        limit that was found, which is never raised. None where no limit can be changed."""
         if not self._held:
             return None
         lowest_mw = max(held.range_mw[0] for held in self._held)
@@ -99,14 +101,15 @@ class PowerLimit:
         is changed.
 
         Raises:
-            UsageError: the limit lies outside of what the GPUs take.
+            UsageError: the limit lies outside of `range_w`.
         """
         if self.range_w is None:
             return False
         lowest_w, highest_w = self.range_w
         if not lowest_w <= limit_w <= highest_w:
             raise UsageError(
-                f"a power limit of {limit_w:g} W: the GPUs take {lowest_w:g} to {highest_w:g} W"
+                f"a power limit of {limit_w:g} W: the GPUs take {lowest_w:g} to {highest_w:g} W "
+                "(the limit that was found is never raised)"
             )
         limit_mw = round(min(max(round(limit_w), lowest_w), highest_w) * 1e3)
         try:
@@ -147,11 +150,20 @@ class PowerLimit:
                 if file.read() is not None:
                     raise MeterError(f"{gpu.name} has that of a killed process, see above")
                 former_mw = nvml.nvmlDeviceGetPowerManagementLimit(gpu.handle)
-                range_mw = nvml.nvmlDeviceGetPowerManagementLimitConstraints(gpu.handle)
+                least_mw, most_mw = nvml.nvmlDeviceGetPowerManagementLimitConstraints(gpu.handle)
             except BaseException:
                 file.release()
                 raise
-        return _Held(gpu, file, LimitRecord(former_mw), (range_mw[0], range_mw[1]))
+        return _Held(gpu, file, LimitRecord(former_mw), (least_mw, min(most_mw, former_mw)))
+
+    def _check_range(self) -> None:
+        assert self.range_w is not None
+        lowest_w, highest_w = self.range_w
+        if math.ceil(lowest_w) > math.floor(highest_w):
+            raise MeterError(
+                f"there is none that all GPUs may have: at least {lowest_w:g} W by the driver, at "
+                f"most {highest_w:g} W as it was found"
+            )
 
     def _leave(self) -> None:
         """Give back what was changed and let go of the GPUs. Twice is once."""
