@@ -108,6 +108,21 @@ def test_a_driver_that_refuses_leaves_training_as_it_was(after_s: float) -> None
     assert said == ["the power limit stays as it is: no limit could be measured"]
 
 
+def test_a_limit_that_is_refused_later_leaves_full_power_alone() -> None:
+    gpu, said = Gpu(), list[str]()
+    levels = levels_of(gpu, said)
+    trained(gpu, levels, 3 * (SETTLE_S + MEASURE_S) + 2)
+    _, _, middle, lowest = levels.schedule(SCHEDULE).levels
+    levels.run_at(middle)
+    gpu.refuses = True
+    for power in (lowest, middle, lowest):
+        levels.run_at(power)
+    assert levels.throughput == 1.0
+    assert levels.schedule(SCHEDULE) == SCHEDULE.all_or_nothing()
+    refusals = [text for text in said if "refused" in text]
+    assert refusals == ["power limits are refused from here on: full power is all there is"]
+
+
 def test_a_limit_at_which_no_joules_were_counted_is_left_out() -> None:
     gpu = Gpu()
     stuck = PowerLevels(

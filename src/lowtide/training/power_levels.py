@@ -23,6 +23,8 @@ class PowerLevels(Hook):
 
     `joules` is cumulative, of all that is metered: what a limit saves is seen on the whole machine.
     Once measured, `schedule` has the levels for the planner, and `run_at` puts one into effect.
+    Where the driver refuses one, the limit that was found holds again, full power is all there is
+    from then on, and `schedule` says so.
     """
 
     def __init__(
@@ -70,10 +72,13 @@ class PowerLevels(Hook):
             return
         full_w = max(point.limit_w for point in self._points)
         limit_w = next(p.limit_w for p in self._points if p.limit_w / full_w == level.level)
-        if self._limit.set(limit_w):
-            self._level = level
-            self._say(f"power limit {limit_w:g} W: {power:.0%} of the power, "
-                      f"{level.throughput:.0%} of the work")  # fmt: skip
+        if not self._limit.set(limit_w):
+            self._levels, self._level = (), None
+            self._say("power limits are refused from here on: full power is all there is")
+            return
+        self._level = level
+        self._say(f"power limit {limit_w:g} W: {power:.0%} of the power, "
+                  f"{level.throughput:.0%} of the work")  # fmt: skip
 
     def _profile(self, step: float) -> None:
         now_s = self._now_s()
