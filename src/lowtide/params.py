@@ -119,6 +119,7 @@ class ControllerParams(Section):
     energy_share_min: Annotated[float, Field(gt=0, le=1)]
     round_to: Count
     recurring: Annotated[str, Field(min_length=1)] | None  # a job's name
+    eta: Share  # of energy against time, in what runs and limits cost; 1: energy alone
     power_limits: Annotated[int, Field(ge=0)]  # of the GPU, to be measured; 0: as it is
     decisions: Path | None
 

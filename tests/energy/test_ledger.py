@@ -178,6 +178,19 @@ def test_a_file_of_the_third_version_tells_work_from_waiting(path: Path) -> None
             ledger.append([later(CPU, 2), later(RAM, 2)])
 
 
+def test_trials_of_the_fourth_version_have_no_power_profile(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.append_trial(TRIAL)
+    connection = sqlite3.connect(path)
+    connection.execute("ALTER TABLE trials DROP COLUMN power_profile")
+    connection.execute("PRAGMA user_version = 4")
+    connection.close()
+    with Ledger(path) as ledger:
+        later_on = replace(TRIAL, started_at=NOON + timedelta(days=1), power_profile="{}")
+        ledger.append_trial(later_on)
+        assert ledger.trials("nightly") == [TRIAL, later_on]
+
+
 def test_trials_come_back_by_job_as_they_went_in(path: Path) -> None:
     unknown = replace(
         TRIAL, power_limit_w=None, energy_j=None, emissions_g=None, converged=False,

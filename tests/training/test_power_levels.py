@@ -1,9 +1,10 @@
 """Limits are measured one after the other, and what they showed is what is planned with."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from lowtide.controller.power import PowerPoint, PowerProfile
 from lowtide.params import ScheduleParams
 from lowtide.training.power_levels import MEASURE_S, SETTLE_S, PowerLevels
 
@@ -25,6 +26,7 @@ class Gpu:
     energy_j: float = 0.0
     step: float = 0.0
     set_to: list[float] = field(default_factory=list)
+    gpus: tuple[str, ...] = ("GPU-0",)
 
     def set(self, limit_w: float) -> bool:
         if self.refuses:
@@ -39,9 +41,16 @@ class Gpu:
         self.step += STEPS_S[int(self.limit_w)] * seconds
 
 
-def levels_of(gpu: Gpu, said: list[str] | None = None) -> PowerLevels:
+def levels_of(
+    gpu: Gpu,
+    said: list[str] | None = None,
+    known: PowerProfile | None = None,
+    eta: float = 1.0,
+) -> PowerLevels:
     sink = said if said is not None else []
-    return PowerLevels(gpu, (100, 300, 200), lambda: gpu.energy_j, sink.append, lambda: gpu.now_s)
+    return PowerLevels(
+        gpu, (100, 300, 200), lambda: gpu.energy_j, sink.append, lambda: gpu.now_s, known, eta
+    )
 
 
 def trained(gpu: Gpu, levels: PowerLevels, seconds: float) -> None:
@@ -121,6 +130,63 @@ def test_a_limit_that_is_refused_later_leaves_full_power_alone() -> None:
     assert levels.schedule(SCHEDULE) == SCHEDULE.all_or_nothing()
     refusals = [text for text in said if "refused" in text]
     assert refusals == ["power limits are refused from here on: full power is all there is"]
+
+
+def profile_of_a_run() -> PowerProfile:
+    """Other than what this GPU would show: what is planned with tells where it came from."""
+    points = (PowerPoint(300, 300, 9), PowerPoint(200, 150, 8), PowerPoint(100, 75, 2))
+    return PowerProfile(("GPU-0",), (300, 200, 100), points)
+
+
+def test_what_an_earlier_run_has_measured_is_not_measured_again() -> None:
+    gpu, known = Gpu(), profile_of_a_run()
+    levels = levels_of(gpu, known=PowerProfile.of(known.as_json()))
+    trained(gpu, levels, SETTLE_S + MEASURE_S + 1)
+    assert levels.measured
+    assert set(gpu.set_to) == {300}
+    assert levels.schedule(SCHEDULE).levels == pytest.approx((0.0, 1.0, 0.5, 0.25))
+    assert levels.profile == known
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gpus": ("GPU-1",)},
+        {"limits_w": (300, 250, 100)},
+        {"points": (PowerPoint(300, 300, 8), PowerPoint(200, 150, 7))},  # a quarter slower then
+        {"points": (PowerPoint(200, 150, 8),)},
+    ],
+)
+def test_another_gpu_range_or_speed_is_measured_anew(change: dict[str, tuple[object]]) -> None:
+    gpu = Gpu()
+    levels = levels_of(gpu, known=replace(profile_of_a_run(), **change))
+    trained(gpu, levels, 3 * (SETTLE_S + MEASURE_S) + 2)
+    assert gpu.set_to == [300, 200, 100, 300]
+    assert levels.profile is not None
+    assert levels.profile.points[1].throughput == pytest.approx(STEPS_S[200])
+
+
+@pytest.mark.parametrize(("eta", "limit_w"), [(1.0, 200), (0.0, 300)])
+def test_without_a_deadline_the_limit_of_least_cost_is_taken(eta: float, limit_w: int) -> None:
+    gpu = Gpu()
+    levels = levels_of(gpu, eta=eta)
+    trained(gpu, levels, 3 * (SETTLE_S + MEASURE_S) + 2)
+    (level,) = levels.schedule(SCHEDULE.model_copy(update={"deadline_hours": 0})).levels
+    levels.run_at(level)
+    assert (gpu.limit_w, levels.limit_w) == (limit_w, limit_w)
+
+
+def test_one_limit_throughout_is_told_and_several_are_not(
+    measured: tuple[Gpu, PowerLevels],
+) -> None:
+    levels = measured[1]
+    assert levels.limit_w is None  # nobody has asked yet
+    _, full, middle, _ = levels.schedule(SCHEDULE).levels
+    for power in (full, full):
+        levels.run_at(power)
+    assert levels.limit_w == 300
+    levels.run_at(middle)
+    assert levels.limit_w is None
 
 
 def test_a_limit_at_which_no_joules_were_counted_is_left_out() -> None:

@@ -1,16 +1,38 @@
 """Which power limit a GPU should train at, from what each was measured to draw and to deliver."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Self
 
 
 @dataclass(frozen=True)
 class PowerPoint:
-    """Measured at one power limit: mean watts, and samples (or epochs) a second."""
+    """Measured at one power limit: mean watts, and samples (or steps, or epochs) a second."""
 
     limit_w: float
     power_w: float
     throughput: float
+
+
+@dataclass(frozen=True)
+class PowerProfile:
+    """What a run has measured: on which GPUs, by UUID, at which limits, the highest first. A limit
+    at which nothing could be measured has no point."""
+
+    gpus: tuple[str, ...]
+    limits_w: tuple[float, ...]
+    points: tuple[PowerPoint, ...]
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """From `as_json`."""
+        content = json.loads(text)
+        points = tuple(PowerPoint(**point) for point in content["points"])
+        return cls(tuple(content["gpus"]), tuple(content["limits_w"]), points)
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ class Interval:
 @dataclass(frozen=True)
 class TrialRow:
     """One whole run of a job that comes again. Joules and grams are None where they are unknown,
-    the limit where there was none or not one throughout. `converged`: it reached its target."""
+    the limit where there was none or not one throughout. `converged`: it reached its target.
+    `power_profile`: what its GPUs draw and deliver at each limit, as JSON, where it was measured.
+    """
 
     job: str
     batch_size: int
@@ -55,6 +57,7 @@ class TrialRow:
     emissions_g: float | None
     converged: bool
     started_at: datetime
+    power_profile: str | None = None
 
 
 @dataclass(frozen=True)

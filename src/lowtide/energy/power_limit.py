@@ -94,6 +94,11 @@ class PowerLimit:
         lowest_mw = max(held.range_mw[0] for held in self._held)
         return lowest_mw / 1e3, min(held.range_mw[1] for held in self._held) / 1e3
 
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """Whose limit can be changed, by UUID."""
+        return tuple(held.file.uuid for held in self._held)
+
     def set(self, limit_w: float) -> bool:
         """Limit each GPU, to the nearest whole watt; False where that is not to be had.
 

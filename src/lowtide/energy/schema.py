@@ -12,8 +12,8 @@ from pathlib import Path
 from lowtide.errors import ArtifactError
 
 # 1 had neither sums nor the age of an intensity, 2 had no trials, in 3 the sums did not tell work
-# from waiting.
-VERSION = 4
+# from waiting, in 4 trials had no power profile.
+VERSION = 5
 
 # `span` names the last interval: its components are metered side by side, their time counts once.
 _TABLES = (
@@ -33,7 +33,7 @@ _TABLES = (
     CREATE TABLE IF NOT EXISTS trials (
         id INTEGER PRIMARY KEY,
         job NOT NULL, batch_size NOT NULL, power_limit_w, energy_j, duration_s NOT NULL,
-        emissions_g, converged NOT NULL, started_at NOT NULL,
+        emissions_g, converged NOT NULL, started_at NOT NULL, power_profile,
         UNIQUE (job, started_at)
     )
     """,
@@ -116,10 +116,18 @@ def prepare(connection: sqlite3.Connection, path: Path, columns: Sequence[str]) 
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS intervals (id INTEGER PRIMARY KEY, {', '.join(columns)})"
         )
-        known = {row[1] for row in connection.execute("PRAGMA table_info(intervals)")}
-        for column in columns:
-            if column not in known:
-                connection.execute(f"ALTER TABLE intervals ADD COLUMN {column}")
-        for statement in _SUMMED + _TABLES + _ADD_UP_WHAT_IS_THERE + _TRIGGERS:
+        _add_columns(connection, "intervals", columns)
+        for statement in _SUMMED + _TABLES:
+            connection.execute(statement)
+        _add_columns(connection, "trials", ["power_profile"])
+        for statement in _ADD_UP_WHAT_IS_THERE + _TRIGGERS:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _add_columns(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> None:
+    """Those that the table does not have yet."""
+    known = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    for column in columns:
+        if column not in known:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")

@@ -81,8 +81,10 @@ def run_fit(
     leaving = Leaving(context.clock)
     work = start.fit(make_loss, steering)
     guard = BudgetGuard(BudgetWatch(budget, context.say), context.window.totals)
+    num_limits, eta = params.controller.power_limits if controlled else 0, params.controller.eta
+    known = None if again is None else again.power_profile
     with (
-        power_levels(params.controller.power_limits if controlled else 0, context) as levels,
+        power_levels(num_limits, context, known, eta) as levels,
         Progression(context.stage, context.window, context.run, recipe.epochs) as progression,
         leaving.listening(),
     ):
@@ -98,7 +100,7 @@ def run_fit(
     if isinstance(steering, Controller):
         report |= log_decisions(steering, context)
     if again is not None:
-        report["recurring"] = again.record(work, context)
+        report["recurring"] = again.record(work, context, levels)
     return report
 
 

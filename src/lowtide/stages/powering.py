@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lowtide.controller.power import PowerProfile
 from lowtide.energy.power_limit import PowerLimit, limits
 from lowtide.energy.sources import KWH_IN_J
 from lowtide.stages.context import StageContext
@@ -17,9 +18,11 @@ def limits_folder() -> Path:
 
 
 @contextmanager
-def power_levels(num_limits: int, context: StageContext) -> Iterator[PowerLevels | None]:
+def power_levels(
+    num_limits: int, context: StageContext, known: PowerProfile | None, eta: float
+) -> Iterator[PowerLevels | None]:
     """`num_limits` evenly spaced limits to be measured and planned with; None for 0, and where no
-    limit can be changed (`PowerLimit` says why)."""
+    limit can be changed (`PowerLimit` says why). `known`, `eta`: as in `PowerLevels`."""
     if num_limits > 0 and context.world.num_nodes > 1:
         context.say("power limits stay as they are: they are changed on one node alone")
         num_limits = 0
@@ -36,4 +39,5 @@ def power_levels(num_limits: int, context: StageContext) -> Iterator[PowerLevels
         if limit.range_w is None:
             yield None
         else:
-            yield PowerLevels(limit, limits(*limit.range_w, num_limits), joules, context.say)
+            ladder = limits(*limit.range_w, num_limits)
+            yield PowerLevels(limit, ladder, joules, context.say, known=known, eta=eta)

@@ -1,34 +1,38 @@
-"""A job that comes again: which batch size this run takes, and what came of it for the next one."""
+"""A job that comes again: which batch size this run takes, and what came of it for the next one.
 
-from collections.abc import Mapping
+What is known of a job is in the ledger, and nowhere else: a choice can be made again from it alone.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 from lowtide.controller.knobs import Trying
-from lowtide.controller.power import Tradeoff
-from lowtide.controller.recurring import BatchSizes
-from lowtide.controller.trials import RecurringJob
+from lowtide.controller.power import PowerProfile, Tradeoff
+from lowtide.controller.recurring import BatchSizes, Choice, Trial
 from lowtide.energy.ledger import TrialRow
 from lowtide.energy.sources import KWH_IN_J
 from lowtide.params import Params
 from lowtide.stages.context import StageContext
+from lowtide.training.power_levels import PowerLevels
 from lowtide.training.work import Fit
-
-ENERGY = Tradeoff(eta=1.0, max_power_w=0.0)  # runs are compared by their joules
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """One run of the job. `reason`: why this batch size."""
+    """One run of the job. `reason`: why this batch size. `power_profile`: as the newest run with
+    this batch size has left it."""
 
-    job: RecurringJob[TrialRow]
-    name: str
+    job: str
     trying: Trying
     reason: str
     target: float
+    power_profile: PowerProfile | None
 
-    def record(self, work: Fit, context: StageContext) -> dict[str, Any]:
+    def record(
+        self, work: Fit, context: StageContext, levels: PowerLevels | None
+    ) -> dict[str, Any]:
         """Once, when the fit is over; returns what the report says of it.
 
         A batch size that was given up has cost what it had by then.
@@ -39,16 +43,19 @@ class Recurrence:
             spent_kwh = self._given_up_kwh(progress.steering)
         best = max((row["val_accuracy"] for row in progress.history), default=0.0)
         reached = not gave_up and best >= self.target
-        self.job.record(
+        profile = None if levels is None or gave_up else levels.profile
+        context.ledger.append_trial(
             TrialRow(
-                self.name, self.trying.batch_size, None,
+                self.job, self.trying.batch_size,
+                None if levels is None else levels.limit_w,
                 None if spent_kwh is None else spent_kwh * KWH_IN_J, totals.duration_s,
                 totals.emissions_g, reached,
                 context.ledger.first_instant(context.run_id) or context.clock.now(),
+                None if profile is None else profile.as_json(),
             )
         )  # fmt: skip
         return {
-            "job": self.name, "batch_size": self.trying.batch_size, "reason": self.reason,
+            "job": self.job, "batch_size": self.trying.batch_size, "reason": self.reason,
             "reached_target": reached, "gave_up": gave_up,
         }  # fmt: skip
 
@@ -67,9 +74,47 @@ def recurrence(params: Params, context: StageContext) -> Recurrence | None:
     settings, default = params.controller, params.train.batch_size
     if settings.recurring is None or settings.accuracy_target is None:
         return None
+    rows = context.ledger.trials(settings.recurring)
+    tradeoff = tradeoff_of(rows, settings.eta)
     sizes = BatchSizes(tuple({*settings.batch_sizes, default}), default, params.seed)
-    job = RecurringJob(context.ledger, settings.recurring, sizes, ENERGY)
-    choice = job.choose()
-    limit_kwh = choice.cost_limit / KWH_IN_J if isfinite(choice.cost_limit) else None
-    trying = Trying(choice.batch_size, choice.best_size, limit_kwh)
-    return Recurrence(job, settings.recurring, trying, choice.reason, settings.accuracy_target)
+    choice = sizes.choose(costs(rows, tradeoff))
+    trying = Trying(choice.batch_size, choice.best_size, limit_kwh(choice, rows, tradeoff))
+    profile = profile_of(rows, choice.batch_size)
+    return Recurrence(settings.recurring, trying, choice.reason, settings.accuracy_target, profile)
+
+
+def tradeoff_of(rows: Sequence[TrialRow], eta: float) -> Tradeoff:
+    """The most watts that a run has drawn in the mean stand for what could have been drawn."""
+    powers_w = [
+        row.energy_j / row.duration_s
+        for row in rows
+        if row.energy_j is not None and row.duration_s > 0
+    ]
+    return Tradeoff(eta, max(powers_w, default=0.0))
+
+
+def costs(rows: Sequence[TrialRow], tradeoff: Tradeoff) -> list[Trial]:
+    """Oldest first. A run whose joules are unknown tells nothing, and is left out."""
+    return [
+        Trial(row.batch_size, tradeoff.cost_j(row.energy_j, row.duration_s), row.converged)
+        for row in rows
+        if row.energy_j is not None
+    ]
+
+
+def limit_kwh(choice: Choice, rows: Sequence[TrialRow], tradeoff: Tradeoff) -> float | None:
+    """The choice's cost limit as energy, at what the runs with its best size have cost a joule;
+    None where there is no limit."""
+    if not isfinite(choice.cost_limit):
+        return None
+    runs = [row for row in rows if row.batch_size == choice.best_size]
+    energy_j = sum(row.energy_j for row in runs if row.energy_j is not None)
+    cost_j = sum(trial.cost for trial in costs(runs, tradeoff))
+    return choice.cost_limit * (energy_j / cost_j if cost_j else 1.0) / KWH_IN_J
+
+
+def profile_of(rows: Sequence[TrialRow], batch_size: int) -> PowerProfile | None:
+    """The newest with this batch size: a limit slows small batches less than large ones."""
+    found = [row.power_profile for row in rows if row.batch_size == batch_size]
+    text = next((text for text in reversed(found) if text is not None), None)
+    return None if text is None else PowerProfile.of(text)

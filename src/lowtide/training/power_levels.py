@@ -5,15 +5,20 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from lowtide.controller.levels import RelativeLevel, relative_levels
-from lowtide.controller.power import PowerPoint
+from lowtide.controller.power import PowerPoint, PowerProfile, Tradeoff, choose_power
 from lowtide.params import ScheduleParams
 from lowtide.training.protocols import Hook
 
 SETTLE_S = 1.0  # after a change of the limit: the driver's power is a mean over a second
 MEASURE_S = 3.0  # at each limit
+DRIFT = 0.2  # a throughput so far from that of an earlier run: another workload by now
 
 
 class Limit(Protocol):
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """Which GPUs are limited, by UUID."""
+
     def set(self, limit_w: float) -> bool:
         """Limit the GPUs; False where that cannot be had any more."""
 
@@ -22,6 +27,10 @@ class PowerLevels(Hook):
     """A training hook. Runs some seconds at each limit, the highest first, then at the highest.
 
     `joules` is cumulative, of all that is metered: what a limit saves is seen on the whole machine.
+    `known`: what an earlier run of the same job measured. If it is of the same GPUs and limits, and
+    the throughput at the highest one is about the same, it holds, and the rest is not measured.
+    `eta`: weight of energy against time (`Tradeoff`), for work without a deadline.
+
     Once measured, `schedule` has the levels for the planner, and `run_at` puts one into effect.
     Where the driver refuses one, the limit that was found holds again, full power is all there is
     from then on, and `schedule` says so.
@@ -34,15 +43,20 @@ class PowerLevels(Hook):
         joules: Callable[[], float | None],
         say: Callable[[str], None],
         now_s: Callable[[], float] = time.monotonic,
+        known: PowerProfile | None = None,
+        eta: float = 1.0,
     ) -> None:
         self._limit, self._joules, self._say, self._now_s = limit, joules, say, now_s
-        self._waiting = sorted(limits_w, reverse=True)
+        self._gpus, self._known, self._eta = limit.gpus, known, eta
+        self._limits_w = tuple(sorted(limits_w, reverse=True))
+        self._waiting = list(self._limits_w)
         self._present = self._waiting[0]
         self._set_s: float | None = None  # when the present limit was set
         self._from: tuple[float, float, float] | None = None  # seconds, steps, joules
         self._points: list[PowerPoint] = []
         self._levels: tuple[RelativeLevel, ...] = ()
         self._level: RelativeLevel | None = None
+        self._asked_for_w: set[float] = set()  # by `run_at`
         self.measured = False
 
     def before_step(self, step: float, num_steps: float) -> None:  # noqa: ARG002
@@ -56,29 +70,60 @@ class PowerLevels(Hook):
             return None
         return 1.0 if self._level is None else self._level.throughput
 
+    @property
+    def profile(self) -> PowerProfile | None:
+        """What was measured, by this run or the earlier one; None where it is not known."""
+        if not self.measured or not self._points:
+            return None
+        return PowerProfile(self._gpus, self._limits_w, tuple(self._points))
+
+    @property
+    def limit_w(self) -> float | None:
+        """The limit that was asked for throughout, once all were measured; None where it changed,
+        was refused, or nobody has asked."""
+        return next(iter(self._asked_for_w)) if len(self._asked_for_w) == 1 else None
+
     def schedule(self, usual: ScheduleParams) -> ScheduleParams:
-        """With the levels that were measured; it may pause if `usual` may."""
+        """With the levels that were measured; it may pause if `usual` may.
+
+        Without a deadline nothing is planned: then there is one level, that of least cost.
+        """
         if not self._levels:
             return usual.all_or_nothing()
-        pause = (0.0,) if 0.0 in usual.levels else ()
-        powers = (*pause, *(level.power for level in self._levels))
-        done = (*pause, *(level.throughput for level in self._levels))
+        now = usual.deadline_hours == 0
+        levels = (self._of_least_cost(),) if now else self._levels
+        pause = (0.0,) if 0.0 in usual.levels and not now else ()
+        powers = (*pause, *(level.power for level in levels))
+        done = (*pause, *(level.throughput for level in levels))
         return usual.model_copy(update={"levels": powers, "throughput": done})
 
     def run_at(self, power: float) -> None:
         """Set the limit whose relative power this is; a pause leaves it."""
         level = next((level for level in self._levels if level.power == power), None)
-        if level is None or level == self._level:
+        if level is None:
             return
-        full_w = max(point.limit_w for point in self._points)
-        limit_w = next(p.limit_w for p in self._points if p.limit_w / full_w == level.level)
+        self._asked_for_w.add(self._point(level).limit_w)
+        if level != self._level:
+            self._change(level)
+
+    def _change(self, level: RelativeLevel) -> None:
+        limit_w = self._point(level).limit_w
         if not self._limit.set(limit_w):
-            self._levels, self._level = (), None
+            self._levels, self._level, self._asked_for_w = (), None, set()
             self._say("power limits are refused from here on: full power is all there is")
             return
         self._level = level
-        self._say(f"power limit {limit_w:g} W: {power:.0%} of the power, "
+        self._say(f"power limit {limit_w:g} W: {level.power:.0%} of the power, "
                   f"{level.throughput:.0%} of the work")  # fmt: skip
+
+    def _of_least_cost(self) -> RelativeLevel:
+        by_point = {self._point(level): level for level in self._levels}
+        tradeoff = Tradeoff(self._eta, max(point.power_w for point in self._points))
+        return by_point[choose_power(list(by_point), tradeoff)]
+
+    def _point(self, level: RelativeLevel) -> PowerPoint:
+        full_w = max(point.limit_w for point in self._points)
+        return next(point for point in self._points if point.limit_w / full_w == level.level)
 
     def _profile(self, step: float) -> None:
         now_s = self._now_s()
@@ -108,8 +153,24 @@ class PowerLevels(Hook):
         if after_j > before_j and step > first:
             power_w, steps_s = (after_j - before_j) / seconds, (step - first) / seconds
             self._points.append(PowerPoint(self._present, power_w, steps_s))
+            self._look_back()
         self._set_s = None
         self._begin(now_s)
+
+    def _look_back(self) -> None:
+        """After the highest limit: take the rest from an earlier run, if it still holds."""
+        known, point = self._known, self._points[-1]
+        if known is None or (known.gpus, known.limits_w) != (self._gpus, self._limits_w):
+            return
+        then = next((one for one in known.points if one.limit_w == self._limits_w[0]), None)
+        if then is None or point.limit_w != then.limit_w:
+            return
+        share = point.throughput / then.throughput
+        if abs(share - 1) > DRIFT:
+            self._say(f"power limits are measured anew: {share:.0%} of an earlier run's work")
+            return
+        self._say("power limits are as an earlier run has measured them")
+        self._points, self._waiting = list(known.points), []
 
     def _finish(self) -> None:
         self.measured = True
@@ -117,4 +178,4 @@ class PowerLevels(Hook):
             self._say("the power limit stays as it is: no limit could be measured")
             return
         self._levels = relative_levels(self._points)
-        self.run_at(max(level.power for level in self._levels))
+        self._change(max(self._levels, key=lambda level: level.power))
