@@ -12,9 +12,10 @@ from lowtide.artifacts import LEDGER
 from lowtide.controller.power import PowerPoint, PowerProfile, Tradeoff
 from lowtide.controller.recurring import BatchSizes, Choice, Trial
 from lowtide.energy.ledger import Ledger, TrialRow
+from lowtide.energy.totals import Totals
 from lowtide.errors import ParamsError
 from lowtide.params import load_params
-from lowtide.stages.recurring import costs, limit_kwh, profile_of, tradeoff_of
+from lowtide.stages.recurring import Spent, costs, limit_kwh, profile_of, tradeoff_of
 from lowtide.stages.run import run_stage
 
 JOB = {"recurring": "nightly", "batch_sizes": [64, 128], "accuracy_target": 0.05, "land": False}
@@ -137,3 +138,16 @@ def test_the_newest_power_profile_of_the_batch_size_is_handed_on() -> None:
     ]  # fmt: skip
     assert profile_of(rows, 64) == new
     assert profile_of(rows, 16) is None
+
+
+def test_what_a_night_of_waiting_drew_is_no_cost_of_a_batch_size() -> None:
+    """A quarter of the joules and nine tenths of the hours went by in pauses."""
+    totals = Totals(
+        energy_kwh=4.0, emissions_g=40.0, duration_s=36000.0, parked_energy_kwh=1.0,
+        parked_emissions_g=4.0, parked_s=32400.0,
+    )  # fmt: skip
+    spent = Spent.of(totals)
+    assert spent == Spent(3.0 * 3.6e6, 3600.0, 36.0)
+    assert spent.until(1.0) == Spent(1.0 * 3.6e6, pytest.approx(1200), pytest.approx(12))
+    assert spent.until(None) == Spent(None, 3600.0, 36.0)
+    assert Spent.of(replace(totals, parked_energy_kwh=None)).energy_j is None

@@ -4,19 +4,46 @@ What is known of a job is in the ledger, and nowhere else: a choice can be made 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
+from typing import Any, Self
 
 from lowtide.controller.knobs import Trying
 from lowtide.controller.power import PowerProfile, Tradeoff
 from lowtide.controller.recurring import BatchSizes, Choice, Trial
 from lowtide.energy.ledger import TrialRow
 from lowtide.energy.sources import KWH_IN_J
+from lowtide.energy.totals import Totals
 from lowtide.params import Params
 from lowtide.stages.context import StageContext
 from lowtide.training.power_levels import PowerLevels
 from lowtide.training.work import Fit
+
+
+@dataclass(frozen=True)
+class Spent:
+    """On the work itself, whatever it waited for; joules and grams are None where unknown."""
+
+    energy_j: float | None
+    duration_s: float
+    emissions_g: float | None
+
+    @classmethod
+    def of(cls, totals: Totals) -> Self:
+        energy_kwh = totals.active_energy_kwh
+        energy_j = None if energy_kwh is None else energy_kwh * KWH_IN_J
+        return cls(energy_j, totals.active_s, totals.active_emissions_g)
+
+    def until(self, energy_kwh: float | None) -> Self:
+        """The part of it that took so much energy; seconds and grams in proportion."""
+        if energy_kwh is None or not self.energy_j:
+            return replace(self, energy_j=None)
+        share = energy_kwh * KWH_IN_J / self.energy_j
+        grams = None if self.emissions_g is None else self.emissions_g * share
+        return replace(
+            self, energy_j=energy_kwh * KWH_IN_J, duration_s=self.duration_s * share,
+            emissions_g=grams,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,12 +62,14 @@ class Recurrence:
     ) -> dict[str, Any]:
         """Once, when the fit is over; returns what the report says of it.
 
-        A batch size that was given up has cost what it had by then.
+        What was used in a pause does not count: it tells of the grid, not of the batch size. A
+        batch size that was given up has cost what it had by then.
         """
-        totals, progress = context.window.totals(), work.progress
-        spent_kwh, gave_up = totals.energy_kwh, progress.knobs.batch_size != self.trying.batch_size
+        progress = work.progress
+        gave_up = progress.knobs.batch_size != self.trying.batch_size
+        spent = Spent.of(context.window.totals())
         if gave_up:
-            spent_kwh = self._given_up_kwh(progress.steering)
+            spent = spent.until(self._given_up_kwh(progress.steering))
         best = max((row["val_accuracy"] for row in progress.history), default=0.0)
         reached = not gave_up and best >= self.target
         profile = None if levels is None or gave_up else levels.profile
@@ -48,8 +77,7 @@ class Recurrence:
             TrialRow(
                 self.job, self.trying.batch_size,
                 None if levels is None else levels.limit_w,
-                None if spent_kwh is None else spent_kwh * KWH_IN_J, totals.duration_s,
-                totals.emissions_g, reached,
+                spent.energy_j, spent.duration_s, spent.emissions_g, reached,
                 context.ledger.first_instant(context.run_id) or context.clock.now(),
                 None if profile is None else profile.as_json(),
             )
@@ -60,11 +88,13 @@ class Recurrence:
         }  # fmt: skip
 
     def _given_up_kwh(self, steering: Mapping[str, Any]) -> float | None:
-        """Energy by the decision that took another batch size."""
+        """Energy of the work by the decision that took another batch size."""
         tried = self.trying.batch_size
         decisions = steering["decisions"]
         found: float | None = next(
-            one["inputs"]["energy_kwh"] for one in decisions if one["knobs"]["batch_size"] != tried
+            one["inputs"]["active_energy_kwh"]
+            for one in decisions
+            if one["knobs"]["batch_size"] != tried
         )
         return found
 
