@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lowtide.controller.power import PowerPoint, Tradeoff, choose_power
-from lowtide.controller.recurring import BatchSizes, Trial
+from lowtide.controller.recurring import BatchSizes, Choice, Trial
 
 NUM_RECURRENCES = 50
 # Target metric and default batch size of the paper.
@@ -57,8 +57,9 @@ class Workload:
 
 @dataclass(frozen=True)
 class Run:
-    """One recurrence. `num_epochs` until its target, or until it was stopped; what the first run
-    with a batch size spends on measuring is counted in epochs of the same joules."""
+    """One recurrence. `reached`: its target with the batch size that it took. `num_epochs`: with
+    that one; what the first run with a batch size spends on measuring, and what is done with the
+    best one after it was given up, is counted in epochs of the same joules."""
 
     batch_size: int
     num_epochs: float
@@ -100,29 +101,60 @@ def recurrences(
 ) -> list[Run]:
     """Fifty runs, each a draw from those recorded with the batch size that the ones before chose.
 
-    The first run with a batch size spends an epoch on measuring: an equal part at each limit. A run
-    is stopped where its choice says so, and where even full power would take it past `most_s`.
+    A run is stopped for good where even full power would take it past `most_s`.
     """
     chooser, rng = BatchSizes(list(work.points), work.default, seed), np.random.default_rng(seed)
     trials: list[Trial] = []
     runs: list[Run] = []
     for _ in range(NUM_RECURRENCES):
         choice = chooser.choose(trials)
-        points = work.points[choice.batch_size]
-        epoch = _epoch(choose_power(points, tradeoff))
-        drawn = float(rng.choice(work.epochs[choice.batch_size]))
-        used = (drawn if np.isfinite(drawn) else work.most[choice.batch_size]) * epoch
-        if all(trial.batch_size != choice.batch_size for trial in trials):
-            used += np.mean([_epoch(other) for other in points], axis=0) - epoch
-        cost, num_epochs = tradeoff.cost_j(*used), float(used[0] / epoch[0])
-        least_s = num_epochs / work.full_power(choice.batch_size).throughput
-        stopped = min(choice.cost_limit / cost, most_s / least_s, 1.0)
-        reached = stopped == 1.0 and bool(np.isfinite(drawn))
-        trials.append(Trial(choice.batch_size, cost * stopped, reached))
-        runs.append(Run(choice.batch_size, num_epochs * stopped, reached))
+        size, first = choice.batch_size, all(one.batch_size != choice.batch_size for one in trials)
+        spent, trial = night(work, choice, tradeoff, rng, first=first)
+        num_epochs = float(spent[0] / _epoch(work, size, tradeoff)[0])
+        done = min(most_s * work.full_power(size).throughput / num_epochs, 1.0)
+        reached = trial.reached and done == 1.0
+        trials.append(Trial(size, min(trial.cost, tradeoff.cost_j(*spent) * done), reached))
+        runs.append(Run(size, num_epochs * done, reached))
     return runs
 
 
-def _epoch(point: PowerPoint) -> np.ndarray:
+def night(
+    work: Workload, choice: Choice, tradeoff: Tradeoff, rng: np.random.Generator, *, first: bool
+) -> tuple[np.ndarray, Trial]:
+    """(joules, seconds) of one run, and what it tells of its batch size.
+
+    As the trainer does it: at the end of the epoch in which it has cost its limit the run goes on
+    with the best batch size. An epoch is taken to do its part of the whole, if the recorded run got
+    there, and nothing otherwise. The first run with a batch size spends an epoch on measuring: an
+    equal part at each limit.
+    """
+    size, best = choice.batch_size, choice.best_size
+    epoch, extra = _epoch(work, size, tradeoff), np.zeros(2)
+    if first:
+        extra = np.mean([_at(point) for point in work.points[size]], axis=0) - epoch
+    num_epochs, reaches = _draw(work, size, rng)
+    worth_j = choice.cost_limit - tradeoff.cost_j(*extra)
+    left_at = max(float(np.ceil(worth_j / tradeoff.cost_j(*epoch))), 1.0)
+    if size == best or left_at >= num_epochs:
+        whole = extra + num_epochs * epoch
+        return whole, Trial(size, tradeoff.cost_j(*whole), reaches)
+    tried = extra + left_at * epoch
+    undone = 1 - left_at / num_epochs if reaches else 1.0
+    rest = undone * _draw(work, best, rng)[0] * _epoch(work, best, tradeoff)
+    return tried + rest, Trial(size, tradeoff.cost_j(*tried), reached=False)
+
+
+def _draw(work: Workload, size: int, rng: np.random.Generator) -> tuple[float, bool]:
+    """Epochs of a recorded run, and whether it got to its target."""
+    drawn = float(rng.choice(work.epochs[size]))
+    return (drawn, True) if np.isfinite(drawn) else (work.most[size], False)
+
+
+def _epoch(work: Workload, size: int, tradeoff: Tradeoff) -> np.ndarray:
+    """At the limit of least cost."""
+    return _at(choose_power(work.points[size], tradeoff))
+
+
+def _at(point: PowerPoint) -> np.ndarray:
     """(joules, seconds) of an epoch."""
     return np.array([point.power_w, 1.0]) / point.throughput

@@ -51,7 +51,7 @@ class Terms:
 @dataclass(frozen=True)
 class Shifted:
     """All runs of a workload on one trace, relative to as many of the default at full power, begun
-    at once at the same releases. `stopped`: explorations given up, of `num_runs`."""
+    at once at the same releases. `stopped`: batch sizes given up, of `num_runs`."""
 
     energy_ratio: Mapping[str, float]
     grams_ratio: Mapping[str, float]
