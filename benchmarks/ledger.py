@@ -23,6 +23,7 @@ from rich.table import Table
 
 from benchmarks.publish import circumstances, publish
 from lowtide.energy.ledger import Interval, Ledger
+from lowtide.energy.sources import KWH_IN_J
 
 LIMIT_MS = 100.0
 WATTS = {"gpu0": 250.0, "cpu": 60.0, "ram": 10.0}
@@ -86,7 +87,7 @@ def _rows(run_id: str, first_s: int, num_s: int) -> Iterator[tuple[object, ...]]
         for component, watts in WATTS.items():
             yield (
                 run_id, "train", component, start, end, 1.0, watts, "nvml energy counter",
-                "measured", 300.0, "trace (measured)", 1.2, watts / 3.6e6 * 300 * 1.2, False,
+                "measured", 300.0, "trace (measured)", 1.2, watts / KWH_IN_J * 300 * 1.2, False,
                 False, None,
             )  # fmt: skip
 
@@ -103,7 +104,7 @@ def _totals_ms(path: Path, runs: list[str]) -> dict[str, float]:
 
 def _against_rows(path: Path) -> dict[str, Any]:
     """The long run added up row by row: whether it is the same, and how long that takes."""
-    statement = "SELECT sum(energy_j) / 3.6e6 FROM intervals WHERE run_id = 'long'"
+    statement = f"SELECT sum(energy_j) / {KWH_IN_J} FROM intervals WHERE run_id = 'long'"
     connection = sqlite3.connect(path)
     seconds, (added_up,) = _timed(lambda: connection.execute(statement).fetchone())
     connection.close()

@@ -52,9 +52,9 @@ def open_session(
 ) -> tuple[Session, Clock]:
     """Go on with the session that was left open, or begin one; `anew` begins one in any case.
 
-    One of another seed, other models, another deadline or clock is not gone on with. `arrived_at` is
-    given by a flow run that was deferred, perhaps from another machine: the deadline stays where
-    it was.
+    One of another seed, other models, another deadline or clock is not gone on with. `arrived_at`
+    is given by a flow run that was deferred, perhaps from another machine: the deadline stays
+    where it was.
     """
     left = load_session(state)
     session = _begin(params, arrived_at)

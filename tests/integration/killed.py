@@ -48,7 +48,7 @@ class Noted:
 
 
 class Steps:
-    """A source that counts the steps of this process: as much on a busy machine as on an idle one."""
+    """A source that counts the steps of this process: on a busy machine as on an idle one."""
 
     def __init__(self, step_j: float) -> None:
         from lowtide.training import fit

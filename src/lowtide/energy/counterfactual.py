@@ -6,6 +6,7 @@ from itertools import groupby
 
 from lowtide.carbon.signal import IntensitySource, IntensityValue
 from lowtide.energy.ledger import Interval
+from lowtide.energy.sources import KWH_IN_J
 from lowtide.errors import CarbonError
 
 Span = tuple[datetime, datetime, float]
@@ -41,7 +42,7 @@ def run_now_emissions_g(
                 value = source.current(at)
         except CarbonError:
             return None
-        grams += interval.energy_j / 3.6e6 * value.intensity_g_per_kwh * interval.pue
+        grams += interval.energy_j / KWH_IN_J * value.intensity_g_per_kwh * interval.pue
     return None if last is None else grams
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from lowtide.carbon.signal import IntensitySource, IntensityValue
 from lowtide.clock import Clock
 from lowtide.energy.ledger import Interval, Ledger
-from lowtide.energy.sources import EnergySource, Reading, kind
+from lowtide.energy.sources import KWH_IN_J, EnergySource, Reading, kind
 from lowtide.energy.totals import Totals
 from lowtide.errors import ArtifactError, CarbonError, MeterError
 
@@ -170,7 +170,7 @@ class Window:
         def row(component: str, energy_j: float | None, source: str, provenance: str) -> Interval:
             grams = None
             if energy_j is not None and intensity is not None:
-                grams = energy_j / 3.6e6 * intensity * meter.pue
+                grams = energy_j / KWH_IN_J * intensity * meter.pue
             return Interval(
                 self._run_id, self._stage, component, used.started_at, used.ended_at,
                 used.duration_s, energy_j, source, provenance, intensity, origin, meter.pue, grams,

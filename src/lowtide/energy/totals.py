@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lowtide.energy.sources import resolution_s
+from lowtide.energy.sources import KWH_IN_J, resolution_s
 
 
 class Part(Protocol):
@@ -85,7 +85,7 @@ class Totals:
 
     def add(self, part: Part) -> None:
         """A component's source and provenance are those it was first metered with."""
-        energy_kwh = None if part.energy_j is None else part.energy_j / 3.6e6
+        energy_kwh = None if part.energy_j is None else part.energy_j / KWH_IN_J
         if not self.components:
             self.energy_kwh = self.emissions_g = 0.0
         self.energy_kwh = _sum(self.energy_kwh, energy_kwh)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lowtide.energy.sources import KWH_IN_J
 from lowtide.params import BudgetParams
 
 INFORM_ONLY = frozenset({"accuracy_drop_high"})  # said beside its limit, never refused for it
@@ -82,7 +83,7 @@ def break_even_inferences(figures: Figures) -> float | None:
         return None
     if len(figures.hosts) > 1:
         return None
-    return figures.training_energy_kwh * 3.6e6 / (old - new)
+    return figures.training_energy_kwh * KWH_IN_J / (old - new)
 
 
 def from_reports(reports: Mapping[str, Mapping[str, Any]]) -> Figures:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from lowtide.energy.sources import KWH_IN_J
 from lowtide.energy.totals import Totals
 from lowtide.evaluation.runtime import OnnxModel
 
@@ -91,7 +92,7 @@ def _take_turn(model: OnnxModel, batch: np.ndarray, window: Window, turns: _Turn
     if before is None or after is None:
         turns.joules_per_image.append(None)
     else:
-        turns.joules_per_image.append((after - before) * 3.6e6 / num_images)
+        turns.joules_per_image.append((after - before) * KWH_IN_J / num_images)
 
 
 def _run_for(model: OnnxModel, batch: np.ndarray, seconds: float) -> int:
