@@ -108,13 +108,17 @@ def test_a_resumed_run_counts_on_and_counts_once(rig) -> None:  # type: ignore[n
     assert ledger.last_instant("another") is None
 
 
-def test_unknown_intensity_makes_grams_unknown_not_zero(rig) -> None:  # type: ignore[no-untyped-def]
+def test_unknown_intensity_makes_grams_unknown_not_zero(  # type: ignore[no-untyped-def]
+    rig, caplog: pytest.LogCaptureFixture
+) -> None:
     meter, counter, clock, ledger = rig
     clock.instant = NOON + timedelta(hours=5)
-    with meter.window("run", "train"):
+    with meter.window("run", "train") as window:
         counter.cpu_j += KWH
+        window.sample()
     assert ledger.totals("run").emissions_g is None
     assert ledger.totals("run").energy_kwh == pytest.approx(1)
+    assert caplog.text.count("emissions are unknown from here on") == 1  # and not each second
 
 
 def test_a_lost_source_does_not_stop_the_work_but_its_energy_is_unknown(rig) -> None:  # type: ignore[no-untyped-def]

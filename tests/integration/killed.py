@@ -48,7 +48,7 @@ class Noted:
 
 
 class Steps:
-    """A source that counts the steps of this process: on a busy machine as on an idle one."""
+    """A source that counts the steps of this process: the same on a busy machine."""
 
     def __init__(self, step_j: float) -> None:
         from lowtide.training import fit

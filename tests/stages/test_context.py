@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lowtide.artifacts import LEDGER
+from lowtide.artifacts import LEDGER, report_path, write_json
 from lowtide.carbon.signal import IntensitySource, IntensityValue
 from lowtide.clock import SystemClock
 from lowtide.energy.ledger import Interval, Ledger
@@ -47,6 +47,19 @@ def test_a_replay_goes_on_behind_what_it_has_used(write_params: Callable[..., Pa
     metered_until(used, replay=True)
     with stage_context("train", params, "run", [], ALONE) as context:
         assert context.clock.now() >= used
+
+
+def test_a_stage_that_is_run_again_is_of_another_pipeline_run(
+    write_params: Callable[..., Path],
+) -> None:
+    params = load_params(write_params())
+    with stage_context("prepare", params, None, [], ALONE) as first:
+        write_json(report_path("prepare"), {"pipeline_id": first.session.pipeline_id})
+    with stage_context("train", params, None, [], ALONE) as next_stage:
+        assert next_stage.session.pipeline_id == first.session.pipeline_id
+    with stage_context("prepare", params, None, [], ALONE) as again:
+        assert again.session.pipeline_id != first.session.pipeline_id
+        assert again.session.arrived_at == params.carbon.replay_start
 
 
 class Counting:

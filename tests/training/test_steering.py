@@ -385,6 +385,12 @@ def test_the_checkpoint_tells_the_energy_so_far(tmp_path: Path) -> None:
     assert (position, kwh, grams) == (1.0, pytest.approx(0.2), pytest.approx(20.0))
 
 
+def test_gates_need_decisions_of_a_run_with_gates(tmp_path: Path) -> None:
+    without = Record({}, {}, 8, DeviceProfile(), [])
+    with pytest.raises(UsageError, match=r"set controller\.gates to false"):
+        fit(steered(tmp_path, controller(recorded=without)), [])
+
+
 @pytest.mark.parametrize("content", ['{"accuracy": 0.9}', "train: {epochs: 8}\n"])
 def test_a_file_without_decisions_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "train.json"

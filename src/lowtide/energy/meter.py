@@ -55,7 +55,7 @@ class Window:
         self._since, self._since_s = meter.clock.now(), time.monotonic()
         self._opened_s = self._since_s
         self._unbooked: deque[_Used] = deque()
-        self._parked = self._closed = False
+        self._parked = self._closed = self._told = False
         self._due = threading.Event()
         self._thread = threading.Thread(
             target=self._keep_sampling, name="energy-meter", daemon=True
@@ -188,7 +188,9 @@ class Window:
         try:
             return self._meter.intensity.current(at)
         except CarbonError as error:
-            log.warning("emissions are unknown from here on: %s", error)
+            if not self._told:
+                log.warning("emissions are unknown from here on: %s", error)
+            self._told = True
             return None
 
     def _read(self) -> list[Reading]:

@@ -82,7 +82,7 @@ def stage_context(
 ) -> Iterator[StageContext]:
     """Open everything, and close it in the right order whatever the body does."""
     artifacts.DEFERRED.unlink(missing_ok=True)
-    current, clock = session.open_session(artifacts.STATE, params)
+    current, clock = session.open_session(artifacts.STATE, params, anew=_is_through(stage))
     source = open_source(params.carbon)
     run_id = resumed_run_id or f"{current.pipeline_id[:12]}-{stage}-{uuid.uuid4().hex[:8]}"
     with (
@@ -122,6 +122,14 @@ def stage_context(
                 pipeline.end(status)
     for unsent in left:
         print(f"lowtide: {unsent}", file=sys.stderr)
+
+
+def _is_through(stage: str) -> bool:
+    """Whether the session that is there has had this stage: run again, it is of another one."""
+    left, path = session.load_session(artifacts.STATE), artifacts.report_path(stage)
+    if left is None or not path.exists():
+        return False
+    return bool(artifacts.read_json(path)["pipeline_id"] == left.pipeline_id)
 
 
 def _open_runs(

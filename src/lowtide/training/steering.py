@@ -10,6 +10,7 @@ from lowtide.controller.decide import decide
 from lowtide.controller.knobs import Decision, Inputs, Levers, Weights, told
 from lowtide.data.batches import Batch
 from lowtide.energy.sources import KWH_IN_J
+from lowtide.errors import UsageError
 from lowtide.objective.learning import GateLearning
 from lowtide.objective.removal import adopt_momentum
 from lowtide.training.profile import measure
@@ -143,6 +144,10 @@ class Controller:
         """What an image costs here by batch size, and a multiply-add by kind of layer."""
         if self.recorded is not None:
             self.state.device = self.recorded.device
+            if self.levers.compress and not self.state.device.per_mac:
+                raise UsageError(
+                    "controller.decisions is of a run without gates: set controller.gates to false"
+                )
         else:
             self.state.device = measure(work, self.levers, self._energy_j, self.say)
         if self.levers.compress:
