@@ -197,9 +197,26 @@ class Limited:
     def schedule(self, usual: ScheduleParams) -> ScheduleParams:
         return usual.model_copy(update={"levels": (1.0, 0.5), "throughput": (1.0, 0.8)})
 
-    def run_at(self, power: float) -> None:
+    def run_at(self, power: float) -> bool:
         self.power = power or self.power
         self.run.append(power)
+        return True
+
+
+class Refused(Limited):
+    """A driver that takes no limit: all there is is full power, and pauses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gone = False
+
+    def schedule(self, usual: ScheduleParams) -> ScheduleParams:
+        return usual.all_or_nothing() if self.gone else super().schedule(usual)
+
+    def run_at(self, power: float) -> bool:
+        was, self.gone = self.gone, self.gone or power == 0.5
+        self.run.append(power)
+        return was or not self.gone
 
 
 def train_at_levels(levels: Limited, hours: float) -> tuple[Clock, list[tuple[float, float]]]:
@@ -225,6 +242,14 @@ def test_dirty_hours_are_worked_at_the_level_that_emits_least() -> None:
 def test_with_time_enough_all_work_is_done_at_the_efficient_level() -> None:
     _, ran = train_at_levels(Limited(), 24)
     assert {power for hour, power in ran if hour > 1.5} == {0.5}
+
+
+def test_once_a_level_is_refused_nothing_is_planned_with_it() -> None:
+    levels = Refused()
+    clock, _ = train_at_levels(levels, 24)
+    assert levels.gone
+    assert 0.5 not in levels.run[levels.run.index(0.5) + 1 :]
+    assert clock.instant <= START + timedelta(hours=24)
 
 
 def test_nothing_is_planned_before_the_levels_are_measured() -> None:

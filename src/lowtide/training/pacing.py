@@ -54,7 +54,8 @@ class Levels(Protocol):
 
     def schedule(self, usual: ScheduleParams) -> ScheduleParams: ...
 
-    def run_at(self, power: float) -> None: ...
+    def run_at(self, power: float) -> bool:
+        """False where the level cannot be had any more, and `schedule` is another one."""
 
 
 @dataclass
@@ -125,9 +126,9 @@ class Pacer(Hook):
             print(f"lowtide: training {decision.reason}", file=sys.stderr)
         if decision.level == 0:
             decision = self._wait(now, decision, work_hours)
-        if self.levels is not None:
-            self.levels.run_at(decision.level)
         self._look_at = decision.until
+        if self.levels is not None and not self.levels.run_at(decision.level):
+            self._look_at = self._horizon = None  # a level is gone: plan with what is left
 
     def _schedule(self) -> ScheduleParams:
         if self.levels is None:

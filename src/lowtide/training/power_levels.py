@@ -97,24 +97,25 @@ class PowerLevels(Hook):
         done = (*pause, *(level.throughput for level in levels))
         return usual.model_copy(update={"levels": powers, "throughput": done})
 
-    def run_at(self, power: float) -> None:
-        """Set the limit whose relative power this is; a pause leaves it."""
+    def run_at(self, power: float) -> bool:
+        """Set the limit whose relative power this is; a pause leaves it. False where the driver
+        refuses: then `schedule` is another one."""
         level = next((level for level in self._levels if level.power == power), None)
         if level is None:
-            return
+            return True
         self._asked_for_w.add(self._point(level).limit_w)
-        if level != self._level:
-            self._change(level)
+        return level == self._level or self._change(level)
 
-    def _change(self, level: RelativeLevel) -> None:
+    def _change(self, level: RelativeLevel) -> bool:
         limit_w = self._point(level).limit_w
         if not self._limit.set(limit_w):
             self._levels, self._level, self._asked_for_w = (), None, set()
             self._say("power limits are refused from here on: full power is all there is")
-            return
+            return False
         self._level = level
         self._say(f"power limit {limit_w:g} W: {level.power:.0%} of the power, "
                   f"{level.throughput:.0%} of the work")  # fmt: skip
+        return True
 
     def _of_least_cost(self) -> RelativeLevel:
         by_point = {self._point(level): level for level in self._levels}
