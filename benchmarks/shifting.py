@@ -42,6 +42,7 @@ class Terms:
     idle_power: float
     eta: float
     seeds: int
+    planners: tuple[str, ...] = PLANNERS
 
     @property
     def setting(self) -> Setting:
@@ -94,10 +95,10 @@ def shift(grid: Grid, work: Workload, terms: Terms) -> Shifted:
     """Each seed's recurrences in turn, released evenly over the second half of the trace."""
     drawn = list(_released(grid, work, terms))
     usual = sum((_of_default(grid, start, terms) for start, _ in drawn), np.zeros(2))
-    ours, misses = {name: np.zeros(2) for name in PLANNERS}, 0
+    ours, misses = {name: np.zeros(2) for name in terms.planners}, 0
     for start, run in drawn:
         job, setting, power = _as_job(work, run, start, terms)
-        for name in PLANNERS:
+        for name in terms.planners:
             policy = policy_for(name, grid, setting, job)
             spent, missed = _spent(policy, job, grid.truth, setting.profile)
             ours[name] += power * spent
