@@ -175,7 +175,7 @@ def test_sigterm_to_torchrun_leaves_a_checkpoint_within_ten_seconds(
         process.send_signal(signal.SIGTERM)
         process.wait(60)
         assert time.monotonic() - begun < 10
-    assert "train is deferred until" in disturbed.said()
+    assert "train is paused" in disturbed.said()
     disturbed.complete()
     require_same_weights(whole, disturbed)
     require_counted_once(disturbed)

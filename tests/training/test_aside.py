@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from lowtide.training.aside import memory_released, move
+from lowtide.training.aside import memory_released, move, set_aside
 from lowtide.training.fit import fit
 from tests.training.small import CPU, StopAt, assert_same_weights, work
 from tests.training.test_steering import controller, steered
@@ -43,3 +43,12 @@ def test_on_a_cpu_there_is_nothing_to_release(tmp_path: Path) -> None:
     with memory_released(made):
         assert all(parameter.device == CPU for parameter in made.model.parameters())
     assert_same_weights(made.model, weights)
+
+
+def test_a_fit_that_waits_is_kept_on_disk_first(tmp_path: Path) -> None:
+    made = work(tmp_path)
+    made.progress.step = 3
+    with set_aside(made, release_memory=False):
+        found = made.usable(made.checkpoint)
+    assert found is not None
+    assert found[1].step == 3

@@ -30,7 +30,7 @@ def stage(
         report = run_stage(name, params)
     except Deferred as deferred:
         if leads:
-            print(f"lowtide: {name} is {deferred}; its checkpoint is kept", file=sys.stderr)
+            print(f"lowtide: {name} is {deferred}; run again it goes on", file=sys.stderr)
         sys.exit(DEFERRED_EXIT_CODE)
     except KeyboardInterrupt:
         if leads:

@@ -1,6 +1,6 @@
 """When the pipeline worked, over the grid's intensity: the passport's first plot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,13 +26,20 @@ class Span:
 def read_spans(ledger: Ledger, reports: Mapping[str, Mapping[str, Any]]) -> list[Span]:
     """Of the stages that the newest pipeline run has executed, in order."""
     newest = reports["judge"]["pipeline_id"]
-    spans = [
-        Span(interval.started_at, interval.ended_at, _kind(stage, interval.parked))
+    found = [
+        span
         for stage, report in reports.items()
         if report["pipeline_id"] == newest
-        for interval in ledger.intervals(report["stage_run_id"])
+        for span in _joined(_of_stage(ledger, stage, report["stage_run_id"]), timedelta())
     ]
-    return _joined(sorted(spans, key=lambda span: (span.start, span.end)))
+    spans = sorted(found, key=lambda span: (span.start, span.end))
+    gap = JOINED * (spans[-1].end - spans[0].start) if spans else timedelta()
+    return _joined(spans, gap)
+
+
+def _of_stage(ledger: Ledger, stage: str, run_id: str) -> Iterator[Span]:
+    for interval in ledger.each_interval(run_id):
+        yield Span(interval.started_at, interval.ended_at, _kind(stage, interval.parked))
 
 
 def timeline_plot(spans: Sequence[Span], values: Sequence[IntensityValue]) -> str:
@@ -72,10 +79,9 @@ def _kind(stage: str, parked: bool) -> str:
     return "training" if stage in TRAINING else "other stages"
 
 
-def _joined(spans: Sequence[Span]) -> list[Span]:
+def _joined(spans: Iterable[Span], gap: timedelta) -> list[Span]:
     """One for what follows closely and is of one kind; all components are metered side by side."""
     joined: list[Span] = []
-    gap = JOINED * (spans[-1].end - spans[0].start) if spans else timedelta()
     for span in spans:
         if joined and joined[-1].kind == span.kind and span.start - joined[-1].end <= gap:
             joined[-1] = replace(joined[-1], end=max(joined[-1].end, span.end))

@@ -1,7 +1,6 @@
 """What train, distill and prune share: data, hooks and the report of a fit."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -30,7 +29,7 @@ from lowtide.stages.controlling import (
 )
 from lowtide.stages.powering import power_levels
 from lowtide.stages.recurring import recurrence
-from lowtide.training.aside import memory_released
+from lowtide.training.aside import set_aside
 from lowtide.training.checkpoint import peek_checkpoint
 from lowtide.training.fit import BudgetSpent, fit
 from lowtide.training.leading import led
@@ -89,7 +88,8 @@ def run_fit(
         leaving.listening(),
     ):
         pacer = _pacer(params, replace(context, clock=leaving.clock), later_work)
-        pacer.levels, pacer.aside = levels, _aside(params, work)
+        pacer.levels = levels
+        pacer.aside = partial(set_aside, work, release_memory=params.schedule.release_memory)
         curves = ObjectiveCurves(make_weights(params), budget, context.window, context.run)
         hooks: list[Hook] = [leaving, pacer, progression, curves, guard]
         hooks = hooks if levels is None else [levels, *hooks]
@@ -134,11 +134,6 @@ def taught_by_teacher(params: Params, recipe: DistillParams) -> MakeLoss:
         return distillation_loss(answers, recipe.temperature, recipe.soft_weight)
 
     return make
-
-
-def _aside(params: Params, work: Fit) -> Callable[[], AbstractContextManager[None]]:
-    """What is entered while training waits."""
-    return partial(memory_released, work) if params.schedule.release_memory else nullcontext
 
 
 def _pacer(params: Params, context: StageContext, later_work: float) -> Pacer:

@@ -1,12 +1,20 @@
-"""A GPU's memory given to others while a fit waits, and taken back before it goes on."""
+"""What happens to a fit while it waits: kept on disk, its GPU memory given to others if wanted."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
 
 from lowtide.training.work import Fit
+
+
+@contextmanager
+def set_aside(work: Fit, *, release_memory: bool) -> Iterator[None]:
+    """A checkpoint first: whatever ends the wait, no work is lost."""
+    work.save()
+    with memory_released(work) if release_memory else nullcontext():
+        yield
 
 
 @contextmanager

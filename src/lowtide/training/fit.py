@@ -161,7 +161,9 @@ def _load_best(work: Fit) -> None:
     """Weights and gates of the best epoch; what has been done since stays in the history."""
     now, found = work.progress, work.usable(work.best)
     now.over_budget = True
-    if found is not None:
+    if found is None:  # damaged: the last weights are all there is
+        now.best_accuracy = _last_accuracy(work)
+    else:
         path, best = found
         _load(work, path, replace(now, steering=best.steering))
 

@@ -6,19 +6,19 @@ from contextlib import contextmanager
 from datetime import datetime
 from types import FrameType
 
-from lowtide.training.pacing import Deferred
+from lowtide.training.pacing import Paused
 
 
 @contextmanager
 def deferred_by_sigterm(now: Callable[[], datetime]) -> Iterator[None]:
-    """In the body it raises `Deferred` of this instant, wherever the main thread is; once."""
+    """In the body it raises `Paused` of this instant, wherever the main thread is; once."""
     asked = False
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
         nonlocal asked
         if not asked:
             asked = True
-            raise Deferred(now())
+            raise Paused(now())
 
     former = signal.signal(signal.SIGTERM, leave)
     try:

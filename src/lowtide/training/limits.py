@@ -10,7 +10,7 @@ from lowtide.clock import Clock
 from lowtide.energy.budget import BudgetWatch
 from lowtide.energy.totals import Totals
 from lowtide.training.fit import BudgetSpent
-from lowtide.training.pacing import Deferred
+from lowtide.training.pacing import Paused
 from lowtide.training.protocols import Hook
 
 
@@ -53,7 +53,7 @@ class Leaving(Hook):
 
     def _leave_if_asked(self) -> None:
         if self._asked:
-            raise Deferred(self.clock.now())
+            raise Paused(self.clock.now())
 
     def _ask(self, _signal: int, _frame: FrameType | None) -> None:
         self._asked = True
@@ -61,7 +61,7 @@ class Leaving(Hook):
 
 
 class _Interruptible:
-    """A clock whose waits a signal handler ends with `Deferred`."""
+    """A clock whose waits a signal handler ends with `Paused`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self.replay = clock, clock.replay
@@ -77,7 +77,7 @@ class _Interruptible:
         self._waits = True  # before the question: a signal between the two is not missed
         try:
             if self._interrupted:
-                raise Deferred(self.now())
+                raise Paused(self.now())
             self._clock.sleep_until(instant)
         finally:
             self._waits = False
@@ -85,4 +85,4 @@ class _Interruptible:
     def interrupt(self) -> None:
         self._interrupted = True
         if self._waits:
-            raise Deferred(self.now())
+            raise Paused(self.now())

@@ -30,6 +30,13 @@ class Deferred(Exception):  # noqa: N818 -- no error: the plan says to come back
         return f"deferred until {self.until.isoformat()}"
 
 
+class Paused(Deferred):
+    """By a signal: it may go on at once."""
+
+    def __str__(self) -> str:
+        return "paused"
+
+
 class Window(Protocol):
     def park(self) -> None: ...
 
@@ -140,14 +147,14 @@ class Pacer(Hook):
         assert self._horizon is not None
         self._defer_if_long(now, decision)
         intensity, first = intensity_at(self.source, now), decision
-        self.window.park()
-        try:
-            with self.aside():
+        with self.aside():
+            self.window.park()
+            try:
                 while decision.level == 0:
                     self.clock.sleep_until(decision.until)
                     decision = self._horizon.decide(self.clock.now(), work_hours, running=False)
-        finally:  # a wait that a signal ends is followed by a checkpoint, which is work
-            self.window.resume()
+            finally:  # a wait that a signal ends is followed by a checkpoint, which is work
+                self.window.resume()
         pause = Pause(now, self.clock.now(), intensity)
         self.pauses.append(pause)
         self.on_pause(pause, first)
