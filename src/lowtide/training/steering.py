@@ -19,7 +19,8 @@ from lowtide.training.record import Reading, Record, State
 from lowtide.training.step import backward
 from lowtide.training.work import Fit
 
-NOISE_EVERY = 10  # steps between two looks at the gradient's noise
+NOISE_EVERY = 10  # steps between two looks at the gradient's noise, at least
+NOISE_LOOKS = 100  # in a fit, at most: each costs a part of a step
 GATED = 0.6  # share of the epochs with gates: then they are folded in, and the rest is fine-tuning
 CLOSED = 0.3  # probability of being open below which a channel leaves
 PRESSED = 0.6  # the same once the projection passes the budget
@@ -92,7 +93,8 @@ class Controller:
         step = work.progress.step
         if self._learning is not None:
             self._learning.gates.draw((self.seed, work.progress.epoch, step))
-        measured = self.levers.batch_sizes and step % NOISE_EVERY == 0 and len(batch.labels) > 1
+        measured = step % self._noise_every(work) == 0 and len(batch.labels) > 1
+        measured = measured and bool(self.levers.batch_sizes)
         loss = self._in_halves(work, batch) if measured else backward(work, batch)
         if self._learning is not None:
             work.world.average_(self._learning.gates.gradients())
@@ -223,6 +225,9 @@ class Controller:
         if self._learning is not None:
             self._learning.gates.fold(work.model)
             self._learning, self.state.gates = None, False
+
+    def _noise_every(self, work: Fit) -> int:
+        return max(NOISE_EVERY, work.recipe.epochs * len(work.train) // NOISE_LOOKS)
 
     def _in_halves(self, work: Fit, batch: Batch) -> float:
         """The gradient from two halves of the batch, and the noise between them.
