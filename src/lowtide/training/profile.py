@@ -15,6 +15,8 @@ from lowtide.training.recipe import seconds_by_precision, step_seconds
 from lowtide.training.resize import shrink
 from lowtide.training.work import Fit
 
+TIMED_STEPS = 2  # of each kind, after one that warms up
+
 
 @dataclass
 class DeviceProfile:
@@ -74,7 +76,7 @@ def _in_seconds(
 
     def per_image(num: int) -> float:
         images, labels = _share(work, batch, num)
-        seconds = step_seconds(work.model, images, labels, present.precision)
+        seconds = step_seconds(work.model, images, labels, present.precision, TIMED_STEPS)
         return seconds / (len(labels) * world.size)
 
     def per_mac() -> dict[str, float]:
@@ -117,7 +119,9 @@ def _small_image(
         return None
 
     def seconds(side: int) -> float:
-        return step_seconds(work.model, shrink(images, side), labels, work.knobs.precision)
+        return step_seconds(
+            work.model, shrink(images, side), labels, work.knobs.precision, TIMED_STEPS
+        )
 
     return seconds(side) / seconds(full)
 
