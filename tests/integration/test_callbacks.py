@@ -17,7 +17,7 @@ pytestmark = [
 
 REPLAY: dict[str, Any] = {"trace": "packaged", "at": "2022-04-05T01:00Z", "replay_speed": 3000.0}
 # Two processes that train together: the budget is spent after about a second, and both stop.
-TOGETHER = """
+HUGGING_FACE = """
 import time
 import torch
 from transformers import Trainer, TrainingArguments
@@ -41,6 +41,25 @@ green = LowtideCallback(budget_kwh=1e-9, trace="packaged", at="2022-04-05T01:00Z
 trainer = Trainer(model=Net(), args=settings, train_dataset=rows, callbacks=[green])
 trainer.train()
 print(f"ended at {trainer.state.global_step} of {settings.max_steps}", flush=True)
+"""
+LIGHTNING = """
+import time
+import lightning
+from lightning.pytorch.demos.boring_classes import BoringModel
+from lowtide.integrations.lightning import LowtideCallback
+
+class Slow(BoringModel):
+    def training_step(self, batch, batch_idx):
+        time.sleep(0.02)
+        return super().training_step(batch, batch_idx)
+
+green = LowtideCallback(budget_kwh=1e-9, trace="packaged", at="2022-04-05T01:00Z",
+                        replay_speed=3000.0)
+trainer = lightning.Trainer(accelerator="cpu", devices=2, strategy="ddp", max_steps=100000,
+                            max_epochs=-1, logger=False, enable_checkpointing=False,
+                            enable_progress_bar=False, callbacks=[green])
+trainer.fit(Slow())
+print(f"ended at {trainer.global_step} of {trainer.max_steps}", flush=True)
 """
 
 
@@ -100,9 +119,12 @@ def test_lightning_needs_to_know_how_long_only_for_a_deadline() -> None:
     assert trainer.global_step > 0
 
 
-def test_two_processes_of_hugging_face_stop_together(tmp_path: Path) -> None:
-    pytest.importorskip("transformers")
-    (tmp_path / "train.py").write_text(TOGETHER)
+@pytest.mark.parametrize(
+    ("library", "program"), [("transformers", HUGGING_FACE), ("lightning", LIGHTNING)]
+)
+def test_two_processes_stop_together(tmp_path: Path, library: str, program: str) -> None:
+    pytest.importorskip(library)
+    (tmp_path / "train.py").write_text(program)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "train.py"]
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240

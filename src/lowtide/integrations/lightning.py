@@ -5,6 +5,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lowtide.errors import UsageError
+from lowtide.integrations.together import Looks
 from lowtide.loops import Pace
 
 
@@ -17,10 +18,12 @@ class LowtideCallback(Callback):
 
     def __init__(self, **options: Any) -> None:
         self._options = options
+        self._looks = Looks()
         self.pace: Pace | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         del pl_module
+        self._looks = Looks()
         if trainer.local_rank == 0:
             timed = self._options.get("deadline_hours") is not None
             self.pace = Pace(_num_steps(trainer, timed), **self._options).__enter__()
@@ -35,13 +38,11 @@ class LowtideCallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        del pl_module, outputs, batch, batch_idx
+        del outputs, batch, batch_idx
         if self.pace is not None:
             self.pace.after_step()
         over = self.pace is not None and self.pace.over
-        if trainer.world_size > 1:  # all stop, or none
-            over = trainer.strategy.reduce_boolean_decision(over, all=False)
-        if over:
+        if self._looks.any(over, trainer.world_size, pl_module.device):  # all stop, or none
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

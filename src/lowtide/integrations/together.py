@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+import torch
+
 EVERY_S = 1.0
 
 
@@ -16,6 +18,21 @@ class Looks:
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s, self._since_s = now_s, now_s()
         self._steps = self._left = 1
+
+    def any(self, over: bool, num_processes: int, device: torch.device) -> bool:
+        """After a step: whether one of them is over, if it is time to ask; they all hear the same.
+
+        On `device`, which the default process group can reduce on.
+        """
+        if num_processes == 1:
+            return over
+        if not self.due():
+            return False
+        told = torch.tensor([int(over), self.wanted()], device=device)
+        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
+        one_is_over, num_steps = told.tolist()
+        self.agree(num_steps)
+        return bool(one_is_over)
 
     def due(self) -> bool:
         """Counts a step; whether all ask after it."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from lowtide.integrations.together import Looks
@@ -44,7 +43,8 @@ class LowtideCallback(TrainerCallback):
         del state, kwargs
         if self.pace is not None:
             self.pace.after_step()
-        if self._any(self.pace is not None and self.pace.over, args):
+        over = self.pace is not None and self.pace.over
+        if self._looks.any(over, args.world_size, args.device):  # all stop, or none
             control.should_training_stop = True
 
     def on_log(
@@ -71,15 +71,3 @@ class LowtideCallback(TrainerCallback):
         if self.pace is not None:
             self.pace.__exit__(None, None, None)
             self.pace = None
-
-    def _any(self, over: bool, args: TrainingArguments) -> bool:
-        """Of all processes, now and then: either all stop, or none."""
-        if args.world_size == 1:
-            return over
-        if not self._looks.due():
-            return False
-        told = torch.tensor([int(over), self._looks.wanted()], device=args.device)
-        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
-        one_is_over, num_steps = told.tolist()
-        self._looks.agree(num_steps)
-        return bool(one_is_over)
