@@ -46,7 +46,7 @@ def pacer(checkout: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Pacer:  
         session=SimpleNamespace(deadline=NOON),
     )  # fmt: skip
     params = load_params(Path(__file__).parents[2] / "params.yaml")
-    return fitting._pacer(params, context, 0.0)  # type: ignore[arg-type]
+    return fitting._pacer(params, context, None, None, 0.0)  # type: ignore[arg-type]
 
 
 def test_the_plan_of_a_pause_is_kept_and_logged(pacer: Pacer, run: Run) -> None:

@@ -36,6 +36,7 @@ from lowtide.training.leading import led
 from lowtide.training.limits import BudgetGuard, Leaving
 from lowtide.training.losses import LossFunction, distillation_loss
 from lowtide.training.pacing import Pacer, Pause
+from lowtide.training.power_levels import PowerLevels
 from lowtide.training.progress import ObjectiveCurves, Progression
 from lowtide.training.protocols import Hook
 from lowtide.training.recipe import pick_device
@@ -87,9 +88,7 @@ def run_fit(
         Progression(context.stage, context.window, context.run, recipe.epochs) as progression,
         leaving.listening(),
     ):
-        pacer = _pacer(params, replace(context, clock=leaving.clock), later_work)
-        pacer.levels = levels
-        pacer.aside = partial(set_aside, work, release_memory=params.schedule.release_memory)
+        pacer = _pacer(params, replace(context, clock=leaving.clock), work, levels, later_work)
         curves = ObjectiveCurves(make_weights(params), budget, context.window, context.run)
         hooks: list[Hook] = [leaving, pacer, progression, curves, guard]
         hooks = hooks if levels is None else [levels, *hooks]
@@ -136,7 +135,13 @@ def taught_by_teacher(params: Params, recipe: DistillParams) -> MakeLoss:
     return make
 
 
-def _pacer(params: Params, context: StageContext, later_work: float) -> Pacer:
+def _pacer(
+    params: Params,
+    context: StageContext,
+    work: Fit,
+    levels: PowerLevels | None,
+    later_work: float,
+) -> Pacer:
     def on_pause(pause: Pause, decision: Decision) -> None:
         print(f"{context.stage}: paused until {pause.end:%d %b %H:%M} UTC ({decision.reason})")
         if decision.plan is None:
@@ -148,7 +153,8 @@ def _pacer(params: Params, context: StageContext, later_work: float) -> Pacer:
 
     return Pacer(
         context.clock, context.source, params.schedule, context.session.deadline,
-        context.window, later_work, on_pause,
+        context.window, later_work, on_pause, levels,
+        partial(set_aside, work, release_memory=params.schedule.release_memory),
     )  # fmt: skip
 
 
