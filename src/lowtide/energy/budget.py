@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lowtide.energy.totals import Totals
+from lowtide.energy.totals import Totals, known_sum
 from lowtide.errors import UsageError
 
 NEAR = 0.8  # of a budget: said once
@@ -32,10 +32,10 @@ class Budget:
 
     def used_kwh(self, totals: Totals) -> float | None:
         """Of the budget, what was spent before included; None where that is unknown."""
-        return _sum(self.spent_kwh, totals.energy_kwh)
+        return known_sum(self.spent_kwh, totals.energy_kwh)
 
     def used_g(self, totals: Totals) -> float | None:
-        return _sum(self.spent_g, totals.emissions_g)
+        return known_sum(self.spent_g, totals.emissions_g)
 
     def is_blind(self, totals: Totals) -> bool:
         """Whether a figure that has a limit is unknown."""
@@ -47,10 +47,6 @@ class Budget:
             (self.used_kwh(totals), self.energy_kwh),
         )
         return [(used, limit) for used, limit in pairs if limit is not None]
-
-
-def _sum(before: float | None, used: float | None) -> float | None:
-    return None if before is None or used is None else before + used
 
 
 @dataclass

@@ -88,18 +88,19 @@ class Totals:
         energy_kwh = None if part.energy_j is None else part.energy_j / KWH_IN_J
         if not self.components:
             self.energy_kwh = self.emissions_g = 0.0
-        self.energy_kwh = _sum(self.energy_kwh, energy_kwh)
-        self.emissions_g = _sum(self.emissions_g, part.emissions_g)
+        self.energy_kwh = known_sum(self.energy_kwh, energy_kwh)
+        self.emissions_g = known_sum(self.emissions_g, part.emissions_g)
         if part.parked:
-            self.parked_energy_kwh = _sum(self.parked_energy_kwh, energy_kwh)
-            self.parked_emissions_g = _sum(self.parked_emissions_g, part.emissions_g)
+            self.parked_energy_kwh = known_sum(self.parked_energy_kwh, energy_kwh)
+            self.parked_emissions_g = known_sum(self.parked_emissions_g, part.emissions_g)
         total = self.components.setdefault(
             part.component, ComponentTotal(0.0, part.source, part.provenance)
         )
-        total.energy_kwh = _sum(total.energy_kwh, energy_kwh)
+        total.energy_kwh = known_sum(total.energy_kwh, energy_kwh)
 
 
-def _sum(total: float | None, more: float | None) -> float | None:
+def known_sum(total: float | None, more: float | None) -> float | None:
+    """None where either is unknown."""
     return None if total is None or more is None else total + more
 
 
