@@ -155,7 +155,7 @@ def _create(
     import onnx
     from mlflow.models import infer_signature
 
-    from lowtide.evaluation.runtime import OnnxModel
+    from lowtide.runtime.onnx_model import OnnxModel
 
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)

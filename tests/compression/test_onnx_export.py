@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lowtide.compression.onnx_export import export_onnx, parity, set_metadata
 from lowtide.errors import ModelError
-from lowtide.evaluation.runtime import OnnxModel
+from lowtide.runtime.onnx_model import OnnxModel
 
 
 def test_onnx_runtime_agrees_with_torch_at_any_batch_size(rig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

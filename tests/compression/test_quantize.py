@@ -8,7 +8,7 @@ import pytest
 
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quantize import quantize_static
-from lowtide.evaluation.runtime import OnnxModel
+from lowtide.runtime.onnx_model import OnnxModel
 
 
 @pytest.mark.parametrize("method", ["minmax", "percentile"])

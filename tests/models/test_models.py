@@ -10,7 +10,7 @@ from lowtide.compression.prune import prune_channels
 from lowtide.errors import ArtifactError, ModelError
 from lowtide.models.cost import count_macs
 from lowtide.models.factory import ModelSpec, build
-from lowtide.models.family import FAMILY
+from lowtide.models.family import NAMED, Stage, TideNetConfig, config_of
 from lowtide.models.weights import load_model, save_model
 
 
@@ -35,13 +35,29 @@ def raises(*_: object) -> nn.Module:
     raise RuntimeError("out of ideas")
 
 
-@pytest.mark.parametrize("name", sorted(FAMILY))
+@pytest.mark.parametrize("name", [*sorted(NAMED), "tidenet-24p2-32x1-64x2-128", "tidenet-8p4-16"])
 @pytest.mark.parametrize("size", [(8, 8), (24, 40), (96, 96)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_family_takes_every_size(name: str, size: tuple[int, int], channels: int) -> None:
     model = build(spec(name, channels, size)).eval()
     images = torch.randint(0, 256, (2, channels, *size), dtype=torch.uint8)
     assert model(images).shape == (2, 5)
+
+
+def test_a_name_says_the_architecture() -> None:
+    config = config_of("tidenet-24p2-32x1-64")
+    assert config == TideNetConfig(24, 2, (Stage(32, 1), Stage(64, 0)))
+    assert config.name == "tidenet-24p2-32x1-64"
+    assert config_of("tidenet-m") == config_of("tidenet-16-48-96x1-192x1")
+    patched = count_macs(build(spec("tidenet-24p2-32x1-64x1", size=(32, 32))), (3, 32, 32))
+    plain = count_macs(build(spec("tidenet-24-32x1-64x1", size=(32, 32))), (3, 32, 32))
+    assert patched < 0.3 * plain
+
+
+@pytest.mark.parametrize("name", ["tidenet-0-16", "tidenet-16", "tidenet-16p0-8", "tidenet-q"])
+def test_what_is_no_architecture_is_no_name(name: str) -> None:
+    with pytest.raises(ModelError, match=r"no model named .*tidenet-24p2-32x1-64x1"):
+        build(spec(name))
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from torch import nn
 
 from lowtide.artifacts import atomic
 from lowtide.errors import ModelError, first_line
-
-INPUT, OUTPUT = "image", "logits"
+from lowtide.runtime.onnx_model import INPUT, OUTPUT
 
 
 def export_onnx(

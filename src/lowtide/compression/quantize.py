@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from lowtide.artifacts import atomic
-from lowtide.compression.onnx_export import INPUT
+from lowtide.runtime.onnx_model import INPUT
 
 STEM_CHANNELS = 4  # a convolution with this few inputs loses time in int8: it stays float
 

@@ -11,7 +11,7 @@ import numpy as np
 from lowtide.data.decode import decode_image
 from lowtide.energy.sources import EnergySource, open_sources
 from lowtide.errors import DataError, MeterError, ModelError
-from lowtide.evaluation.runtime import OnnxModel
+from lowtide.runtime.onnx_model import OnnxModel
 
 MEASURE_S = 1.0
 

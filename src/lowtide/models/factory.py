@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lowtide.errors import LowtideError, ModelError
-from lowtide.models.family import FAMILY, TideNet
+from lowtide.models.family import NAMED, PREFIX, TideNet, config_of
 
 Factory = Callable[[int, tuple[int, int], int], nn.Module]
 
@@ -61,8 +61,8 @@ def build(spec: ModelSpec) -> Classifier:
 
 
 def _call(spec: ModelSpec) -> object:
-    if spec.factory in FAMILY:
-        config = FAMILY[spec.factory]
+    config = config_of(spec.factory)
+    if config is not None:
         return TideNet(config, spec.in_channels, spec.image_size, spec.num_classes)
     factory = import_factory(spec.factory)
     try:
@@ -78,15 +78,18 @@ def _call(spec: ModelSpec) -> object:
 
 def require_factory(name: str) -> None:
     """ModelError where the name is neither of the family nor a function that can be imported."""
-    if name not in FAMILY:
+    if config_of(name) is None:
         import_factory(name)
 
 
 def import_factory(name: str) -> Factory:
     module_name, colon, function = name.partition(":")
     if not colon:
-        known = ", ".join(sorted(FAMILY))
-        raise ModelError(f"no model named {name!r}: take one of {known}, or module:function")
+        known = ", ".join(sorted(NAMED))
+        raise ModelError(
+            f"no model named {name!r}: take {known}, {PREFIX}STEM[pPATCH]-WIDTH[xBLOCKS]-... "
+            "like tidenet-24p2-32x1-64x1, or module:function"
+        )
     if os.getcwd() not in sys.path:  # noqa: PTH109 -- sys.path holds strings
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:

@@ -12,10 +12,10 @@ from lowtide import artifacts
 from lowtide.artifacts import read_json, report_path
 from lowtide.data.batches import ImageArrays, load_card, load_split
 from lowtide.evaluation.accuracy import paired_drop, recall_per_class
-from lowtide.evaluation.probe import probe
-from lowtide.evaluation.runtime import OnnxModel
 from lowtide.models.weights import load_model
 from lowtide.params import Params
+from lowtide.runtime.onnx_model import OnnxModel
+from lowtide.runtime.probe import probe
 from lowtide.stages.context import StageContext
 
 TORCH_SOURCE = {

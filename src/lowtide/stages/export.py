@@ -9,9 +9,9 @@ from lowtide.artifacts import atomic, read_json, report_path
 from lowtide.compression.onnx_export import export_onnx, parity, set_metadata
 from lowtide.data.batches import Card, load_card, load_split
 from lowtide.errors import ModelError
-from lowtide.evaluation.runtime import OnnxModel
 from lowtide.models.weights import load_model
 from lowtide.params import Params
+from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.stages.context import StageContext, commit
 
 FLOAT = {

@@ -8,9 +8,9 @@ from lowtide import artifacts
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quantize import quantize_static
 from lowtide.data.batches import load_split
-from lowtide.evaluation.runtime import OnnxModel
 from lowtide.models.weights import load_model
 from lowtide.params import Params
+from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.stages.context import StageContext
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lowtide.energy.sources import KWH_IN_J
 from lowtide.energy.totals import Totals
-from lowtide.evaluation.runtime import OnnxModel
+from lowtide.runtime.onnx_model import OnnxModel
 
 WARM_UP_S = 0.1
 TURN_S = 0.2  # long enough for the load estimate and for counters that update each 100 ms

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lowtide.energy.totals import ComponentTotal, Totals
-from lowtide.evaluation import probe as module
-from lowtide.evaluation.probe import probe
+from lowtide.runtime import probe as module
+from lowtide.runtime.probe import probe
 
 FRESH_S = 0.05  # sources look anew only after so long
 

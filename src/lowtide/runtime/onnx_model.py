@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lowtide.compression.onnx_export import INPUT
 from lowtide.errors import ArtifactError, first_line
+
+INPUT, OUTPUT = "image", "logits"
 
 
 @dataclass(frozen=True)
