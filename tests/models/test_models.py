@@ -74,7 +74,7 @@ def test_a_users_factory_is_called_as_documented(user_module: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("resnet", "no model named 'resnet': take one of tidenet-l"),
+        ("resnet", "no model named 'resnet': take tidenet-l"),
         ("nowhere:net", "cannot be imported"),
         ("mine:missing", "cannot be imported"),
         ("mine:no_module", "returned str"),
