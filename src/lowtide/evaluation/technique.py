@@ -1,0 +1,87 @@
+"""Whether a compression technique enters, and whether what it made stays. Pure, from figures.
+
+A technique enters while the projected joules per inference are above the target; what it made stays
+if it takes measurably less and its accuracy keeps the constraint. Else the model before goes on.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+GAIN_MIN = 1.02  # times less; a smaller difference is the probe's noise
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an inference of an exported file takes, at the probe's batch size.
+
+    Seconds stand in for joules where those are unknown: for ratios on one device, not as joules.
+    """
+
+    energy_j: float | None
+    seconds: float
+
+    def less_than(self, other: "Cost") -> float:
+        """How many times less this takes than `other`, by joules where both are known."""
+        if self.energy_j and other.energy_j:
+            return other.energy_j / self.energy_j
+        return other.seconds / self.seconds
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """`accuracy` of the exported file on validation images, as a share."""
+
+    accuracy: float
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Target:
+    """energy_j_max: joules per inference, 0 < x. energy_ratio_min: times less than the teacher in
+    float; None: no such target, every technique enters."""
+
+    energy_j_max: float
+    energy_ratio_min: float | None
+    accuracy_drop_max: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    yes: bool
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def enters(projected: Cost, teacher: Cost, target: Target) -> Decision:
+    """projected: the model before, as it would be served; teacher: its file in float."""
+    ratio, joules = projected.less_than(teacher), projected.energy_j
+    said = f"projected {_joules(joules)} per inference, {ratio:.2f} times less than the teacher"
+    if target.energy_ratio_min is None:
+        return Decision(True, f"{said}: there is no ratio to stop at")
+    if ratio < target.energy_ratio_min:
+        return Decision(True, f"{said}: {target.energy_ratio_min:.3g} times is the target")
+    if joules is not None and joules > target.energy_j_max:
+        return Decision(True, f"{said}: the budget is {_joules(target.energy_j_max)}")
+    return Decision(False, f"{said}: that is within the target")
+
+
+def stays(before: Candidate, after: Candidate, teacher: Candidate, target: Target) -> Decision:
+    """Accuracy is held against the teacher's, so that several techniques share one constraint."""
+    drop, ratio = teacher.accuracy - after.accuracy, after.cost.less_than(before.cost)
+    said = f"{ratio:.2f} times less than before, {_points(drop)} against the teacher"
+    if ratio < GAIN_MIN:
+        return Decision(False, f"{said}: it saves nothing here, what was before goes on")
+    if drop > target.accuracy_drop_max and after.accuracy < before.accuracy:
+        allowed = f"{100 * target.accuracy_drop_max:.3g} points are allowed"
+        return Decision(False, f"{said}: {allowed}, what was before goes on")
+    return Decision(True, said)
+
+
+def _joules(energy_j: float | None) -> str:
+    return "unknown joules" if energy_j is None else f"{energy_j:.3g} J"
+
+
+def _points(drop: float) -> str:
+    return f"{-100 * drop:+.2f} points"

@@ -1,0 +1,56 @@
+"""A technique enters while there is something to save, and stays if it saved it."""
+
+import pytest
+
+from lowtide.evaluation.technique import Candidate, Cost, Target, enters, stays
+
+TARGET = Target(energy_j_max=1.0, energy_ratio_min=4.0, accuracy_drop_max=0.01)
+TEACHER = Candidate(0.90, Cost(0.8, 0.010))
+
+
+def candidate(accuracy: float, energy_j: float | None, seconds: float = 0.001) -> Candidate:
+    return Candidate(accuracy, Cost(energy_j, seconds))
+
+
+@pytest.mark.parametrize(
+    ("projected_j", "ratio_min", "budget_j", "yes", "reason"),
+    [
+        (0.4, 4.0, 1.0, True, "4 times is the target"),
+        (0.2, 4.0, 1.0, False, "within the target"),
+        (0.2, 4.0, 0.1, True, "the budget is 0.1 J"),
+        (0.01, None, 1.0, True, "no ratio to stop at"),
+    ],
+)
+def test_it_enters_while_the_target_is_not_met(
+    projected_j: float, ratio_min: float | None, budget_j: float, yes: bool, reason: str
+) -> None:
+    target = Target(budget_j, ratio_min, 0.01)
+    decision = enters(Cost(projected_j, 0.001), TEACHER.cost, target)
+    assert decision.yes == yes
+    assert reason in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "yes", "reason"),
+    [
+        (candidate(0.90, 0.8), candidate(0.895, 0.4), True, "2.00 times less than before, -0.50"),
+        (candidate(0.90, 0.8), candidate(0.95, 0.9), False, "saves nothing"),
+        (candidate(0.90, 0.8), candidate(0.90, 0.79), False, "saves nothing"),
+        (candidate(0.90, 0.8), candidate(0.885, 0.4), False, "1 points are allowed"),
+        # It came in below the constraint: what does not lose more is not to blame.
+        (candidate(0.88, 0.8), candidate(0.885, 0.4), True, "-1.50 points against the teacher"),
+        (candidate(0.88, 0.8), candidate(0.875, 0.4), False, "1 points are allowed"),
+    ],
+)
+def test_it_stays_if_it_pays(before: Candidate, after: Candidate, yes: bool, reason: str) -> None:
+    decision = stays(before, after, TEACHER, TARGET)
+    assert decision.yes == yes
+    assert reason in decision.reason
+
+
+def test_where_joules_are_unknown_time_is_compared() -> None:
+    slow, quick = candidate(0.9, None, 0.010), candidate(0.9, None, 0.002)
+    assert stays(slow, quick, TEACHER, TARGET).yes
+    assert not stays(quick, slow, TEACHER, TARGET).yes
+    assert not enters(quick.cost, Cost(0.8, 0.010), TARGET).yes
+    assert "unknown joules" in enters(slow.cost, TEACHER.cost, TARGET).reason
