@@ -23,13 +23,18 @@ class Runtime:
 class OnnxModel:
     """An ONNX classifier: uint8 [N, C, H, W] -> float32 logits [N, K]."""
 
-    def __init__(self, path: Path, num_threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, num_threads: int | None = None, profile: Path | None = None
+    ) -> None:
+        """With `profile` each call is recorded, until `end_profile`, in files that begin so."""
         import onnxruntime
         import psutil
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads or psutil.cpu_count(logical=False) or 1
         options.log_severity_level = 3
+        if profile is not None:
+            options.enable_profiling, options.profile_file_prefix = True, str(profile)
         wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
         providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
         try:
@@ -60,3 +65,7 @@ class OnnxModel:
         """One call of the runtime: a whole batch at once."""
         output: np.ndarray = self._session.run(None, {INPUT: images})[0]
         return output
+
+    def end_profile(self) -> Path:
+        """The file that the calls were recorded in."""
+        return Path(self._session.end_profiling())
