@@ -174,6 +174,7 @@ class QuantizeParams(Section):
 
 class ExportParams(Section):
     opset: Annotated[int, Field(ge=18)]
+    preprocessing: Literal["inside", "outside"]  # of the graph: normalisation of the pixels
     parity_tolerance: Positive
 
 
@@ -181,6 +182,7 @@ class EvaluateParams(Section):
     batch_size: Count
     num_repeats: Annotated[int, Field(ge=2)]
     num_threads: Count | None
+    provider: Literal["auto", "cpu", "cuda"]  # of ONNX Runtime
 
 
 class BudgetParams(Section):

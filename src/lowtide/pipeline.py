@@ -1,6 +1,6 @@
 """The pipeline run as a whole: the reports on disk, summed up, and its line in MLflow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lowtide.artifacts import STAGES, read_json, report_path
@@ -24,16 +24,16 @@ def read_reports() -> dict[str, dict[str, Any]]:
     return reports
 
 
-def total(reports: Reports, key: str) -> float | None:
+def total(reports: Reports, key: str, stages: Sequence[str] = TRAINING) -> float | None:
     """Sum over the stages that make the model; None if one of them is unknown."""
-    values: list[float | None] = [reports[stage].get(key) for stage in TRAINING]
+    values: list[float | None] = [reports[stage].get(key) for stage in stages]
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None
 
 
-def training_provenance(reports: Reports) -> dict[str, str]:
+def training_provenance(reports: Reports, stages: Sequence[str] = TRAINING) -> dict[str, str]:
     """What the sums over training rest on. Stages that were cached may be of another host."""
-    parts = [reports[stage]["provenance"] for stage in TRAINING]
+    parts = [reports[stage]["provenance"] for stage in stages]
     keys = ("energy", "intensity", "clock", "host", "commit")
     return {
         key: " and ".join(sorted({str(part[key] or "unknown") for part in parts})) for key in keys

@@ -159,13 +159,15 @@ def _create(
 
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    signature = infer_signature(example, OnnxModel(model_path).run(np.ascontiguousarray(example)))
+    model = OnnxModel(model_path)
+    taken = model.prepare(np.ascontiguousarray(example))
+    signature = infer_signature(taken, model.run(example))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with mlflow.start_run(run_id=run_id):
             info = mlflow.onnx.log_model(
                 onnx.load(model_path), name="model", signature=signature,
-                input_example=np.asarray(example), registered_model_name=MODEL,
+                input_example=taken, registered_model_name=MODEL,
             )  # fmt: skip
     if run_id is not None:
         client.set_terminated(run_id, "FINISHED")

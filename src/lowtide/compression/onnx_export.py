@@ -1,67 +1,112 @@
-"""torch -> ONNX: one self-contained file that takes raw uint8 pixels, with its metadata inside."""
+"""torch -> ONNX: one self-contained file, checked, with its metadata inside."""
 
 import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
 from lowtide.artifacts import atomic
-from lowtide.errors import ModelError, first_line
-from lowtide.runtime.onnx_model import INPUT, OUTPUT
+from lowtide.compression.export_failure import why_not
+from lowtide.errors import ArtifactError, ModelError, first_line
+from lowtide.models.factory import Classifier
+from lowtide.runtime.normalisation import INSIDE, PREPROCESSING, Normalisation
+from lowtide.runtime.onnx_model import INPUT, OUTPUT, OnnxModel
+
+Preprocessing = Literal["inside", "outside"]
+OPSET = "lowtide.opset"
+TRIED = (1, 3)  # batches
 
 
 def export_onnx(
-    model: nn.Module, input_shape: tuple[int, int, int], path: Path, *, opset: int
+    model: nn.Module,
+    input_shape: tuple[int, int, int],
+    path: Path,
+    *,
+    opset: int,
+    preprocessing: Preprocessing = "inside",
 ) -> None:
-    """Write `model` as fp32 ONNX: uint8 [N, C, H, W] named `image` -> float32 [N, K] `logits`.
+    """Write `model` as fp32 ONNX: `image` [N, C, H, W] -> float32 [N, K] `logits`; N is dynamic.
 
-    Batch norms are folded into the convolutions; N is dynamic.
+    `inside`: the image is uint8, normalisation is part of the graph. `outside`: the image is
+    float32 and normalised; what it was normalised by is in the metadata. Batch norms are folded
+    into the convolutions.
 
     Raises:
-        ModelError: torch cannot export it, or the result is not valid ONNX.
+        ModelError: torch cannot export it (names the operator and the module, where torch tells),
+            or the result is not valid ONNX of that opset, or does not run; no file is left.
     """
-    example = torch.zeros(2, *input_shape, dtype=torch.uint8)
+    network, example, metadata = _with(preprocessing, model.cpu().eval(), input_shape)
     with atomic(path) as temporary:
         raw = temporary.with_suffix(".raw")
         try:
-            _torch_export(model.cpu().eval(), example, raw, opset)
-            _fold(raw, temporary)
+            _torch_export(network, example, raw, opset)
+            _fold(raw, temporary, {OPSET: str(opset), **metadata}, opset)
+            _require_any_batch(temporary, input_shape)
         finally:
             raw.unlink(missing_ok=True)
 
 
+def _with(
+    preprocessing: Preprocessing, model: nn.Module, input_shape: tuple[int, int, int]
+) -> tuple[nn.Module, torch.Tensor, dict[str, str]]:
+    """What is exported, an example of what it takes, and what the file says about that."""
+    example = torch.zeros(2, *input_shape, dtype=torch.uint8)
+    if preprocessing == "inside":
+        return model, example, {PREPROCESSING: INSIDE}
+    assert isinstance(model, Classifier), "only a classifier tells how it normalises"
+    mean, std = (tuple(each.flatten().tolist()) for each in (model.mean, model.std))
+    return model.net, example.float(), Normalisation(mean, std).metadata()
+
+
 def _torch_export(model: nn.Module, example: torch.Tensor, path: Path, opset: int) -> None:
-    quiet = logging.getLogger("torch.onnx")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
+    program, shapes = None, ({0: torch.export.Dim("batch")},)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
+        with _quiet():
+            program = torch.export.export(model, (example,), dynamic_shapes=shapes)
             torch.onnx.export(
-                model,
-                (example,),
+                program,
+                (),
                 str(path),
                 dynamo=True,
                 external_data=False,
                 opset_version=opset,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=shapes,
                 verbose=False,
             )
-    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        raise ModelError(f"the model cannot be exported to ONNX: {first_line(error)}") from error
+    except Exception as error:
+        with _quiet():
+            reason = why_not(error, model, program)
+        raise ModelError(f"the model cannot be exported to ONNX: {reason}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """torch prints its progress, and the graph in which it has failed."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        quiet.setLevel(level)
+        logger.setLevel(level)
 
 
-def _fold(source: Path, target: Path) -> None:
+def _fold(source: Path, target: Path, metadata: Mapping[str, str], opset: int) -> None:
     """Constant folding and conv + batch norm fusion, in standard operators only; checked."""
     import onnx
     import onnxruntime
@@ -79,15 +124,57 @@ def _fold(source: Path, target: Path) -> None:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"the exported graph is not valid ONNX: {first_line(error)}") from error
+    _strip(model)
+    _require_as_stated(model, opset)
+    onnx.helper.set_model_props(model, dict(metadata))
     onnx.save(model, target)
 
 
+def _strip(model: Any) -> None:
+    """Take out what torch and ONNX Runtime leave behind: source paths, opsets that nothing uses."""
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    used = {node.domain for node in graph.node}
+    kept = [opset for opset in model.opset_import if opset.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+
+
+def _require_as_stated(model: Any, opset: int) -> None:
+    """ModelError where the file is not of that opset alone, or keeps weights outside of itself."""
+    import onnx
+
+    found = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+    if found != {"ai.onnx": opset}:
+        written = ", ".join(f"{domain} {version}" for domain, version in found.items())
+        raise ModelError(f"the exported graph has opset {written}, export.opset states {opset}")
+    outside = [
+        t.name for t in model.graph.initializer if onnx.external_data_helper.uses_external_data(t)
+    ]
+    if outside:
+        raise ModelError(f"the exported file keeps {outside[0]} outside of itself")
+
+
+def _require_any_batch(path: Path, input_shape: tuple[int, int, int]) -> None:
+    model = OnnxModel(path, num_threads=1, provider="cpu")
+    for size in TRIED:
+        try:
+            model.run(np.zeros((size, *input_shape), np.uint8))
+        except ArtifactError as error:
+            raise ModelError(
+                f"the exported graph does not run with a batch of {size}: {error}"
+            ) from error
+
+
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
-    """Put key-value pairs into the file's metadata_props (labels, provenance, ...)."""
+    """Put pairs into the file's metadata_props (labels, provenance, ...), beside what is there."""
     import onnx
 
     model = onnx.load(path)
-    onnx.helper.set_model_props(model, dict(metadata))
+    present = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {**present, **metadata})
     with atomic(path) as temporary:
         onnx.save(model, temporary)
 

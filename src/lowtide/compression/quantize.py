@@ -2,13 +2,14 @@
 
 import logging
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from lowtide.artifacts import atomic
-from lowtide.runtime.onnx_model import INPUT
+from lowtide.runtime.onnx_model import INPUT, OnnxModel
 
 STEM_CHANNELS = 4  # a convolution with this few inputs loses time in int8: it stays float
 
@@ -16,9 +17,14 @@ STEM_CHANNELS = 4  # a convolution with this few inputs loses time in int8: it s
 class _Calibration:
     """Feeds uint8 images [N, C, H, W] to ONNX Runtime's calibrators in batches."""
 
-    def __init__(self, images: np.ndarray, batch_size: int = 64) -> None:
+    def __init__(
+        self,
+        images: np.ndarray,
+        prepare: Callable[[np.ndarray], np.ndarray],
+        batch_size: int = 64,
+    ) -> None:
         self._batches = iter(
-            np.ascontiguousarray(images[start : start + batch_size])
+            prepare(np.ascontiguousarray(images[start : start + batch_size]))
             for start in range(0, len(images), batch_size)
         )
 
@@ -50,7 +56,7 @@ def quantize_static(
             ort.quantize_static(
                 str(prepared),
                 str(temporary),
-                _Calibration(calibration_images),
+                _Calibration(calibration_images, OnnxModel(source).prepare),
                 quant_format=ort.QuantFormat.QDQ,
                 op_types_to_quantize=[
                     "Conv",

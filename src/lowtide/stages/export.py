@@ -1,6 +1,7 @@
 """Every candidate as one self-contained ONNX file, checked against torch."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,34 @@ from lowtide.data.batches import Card, load_card, load_split
 from lowtide.errors import ModelError
 from lowtide.models.weights import load_model
 from lowtide.params import Params
+from lowtide.pipeline import TRAINING, Reports, total, training_provenance
 from lowtide.runtime.onnx_model import OnnxModel
-from lowtide.stages.context import StageContext, commit
+from lowtide.stages.context import StageContext
 
 FLOAT = {
     "teacher": (artifacts.TEACHER, artifacts.TEACHER_ONNX),
     "student": (artifacts.STUDENT, artifacts.STUDENT_ONNX),
 }
+MADE_BY = {  # the last one of TRAINING that a candidate has been through
+    "teacher": "train",
+    "student": "distill",
+    "fp32": "prune",
+    "int8": "quantize",
+}
 
 
 def run(params: Params, context: StageContext) -> dict[str, Any]:
-    card = load_card(artifacts.DATA)
+    metadata = {
+        name: candidate_metadata(name, load_card(artifacts.DATA), _making()) for name in MADE_BY
+    }
     candidates = {
-        name: _export_float(name, source, target, params, card)
+        name: _export_float(source, target, params, metadata[name])
         for name, (source, target) in FLOAT.items()
     }
     _copy(artifacts.PRUNED_ONNX, artifacts.MODEL_FP32)
-    candidates["fp32"] = _checked("fp32", artifacts.PRUNED, artifacts.MODEL_FP32, params, card)
+    candidates["fp32"] = _checked(artifacts.PRUNED, artifacts.MODEL_FP32, params, metadata["fp32"])
     _copy(artifacts.QUANTIZED, artifacts.MODEL_INT8)
-    candidates["int8"] = _finish("int8", artifacts.PRUNED, artifacts.MODEL_INT8, card)
+    candidates["int8"] = _finish(artifacts.PRUNED, artifacts.MODEL_INT8, metadata["int8"])
     kept = read_json(report_path("quantize"))["kept"]
     for entry in candidates.values():
         context.run.log_artifact(Path(entry["path"]), "models")
@@ -37,21 +47,31 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
         "model": "int8" if kept else "fp32",
         "model_path": candidates["int8" if kept else "fp32"]["path"],
         "opset": params.export.opset,
+        "preprocessing": params.export.preprocessing,
         "candidates": candidates,
     }
 
 
+def _making() -> Reports:
+    return {stage: read_json(report_path(stage)) for stage in TRAINING}
+
+
 def _export_float(
-    name: str, source: Path, target: Path, params: Params, card: Card
+    source: Path, target: Path, params: Params, metadata: Mapping[str, str]
 ) -> dict[str, Any]:
     model, spec = load_model(source)
-    export_onnx(model, (spec.in_channels, *spec.image_size), target, opset=params.export.opset)
-    return _checked(name, source, target, params, card)
+    export_onnx(
+        model, (spec.in_channels, *spec.image_size), target,
+        opset=params.export.opset, preprocessing=params.export.preprocessing,
+    )  # fmt: skip
+    return _checked(source, target, params, metadata)
 
 
-def _checked(name: str, source: Path, target: Path, params: Params, card: Card) -> dict[str, Any]:
+def _checked(
+    source: Path, target: Path, params: Params, metadata: Mapping[str, str]
+) -> dict[str, Any]:
     """`_finish`, and a float file must agree with torch within the tolerance."""
-    entry = _finish(name, source, target, card)
+    entry = _finish(source, target, metadata)
     if entry["largest_difference"] > params.export.parity_tolerance:
         target.unlink()
         raise ModelError(
@@ -67,9 +87,9 @@ def _copy(source: Path, target: Path) -> None:
         temporary.write_bytes(source.read_bytes())
 
 
-def _finish(name: str, source: Path, target: Path, card: Card) -> dict[str, Any]:
+def _finish(source: Path, target: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Write the metadata, compare with torch on the validation images, describe the file."""
-    set_metadata(target, _metadata(name, card))
+    set_metadata(target, metadata)
     model, _ = load_model(source)
     images = load_split(artifacts.DATA, "val").images
     difference, agreement = parity(model, OnnxModel(target).logits(images), images)
@@ -81,11 +101,24 @@ def _finish(name: str, source: Path, target: Path, card: Card) -> dict[str, Any]
     }
 
 
-def _metadata(name: str, card: Card) -> dict[str, str]:
+def candidate_metadata(name: str, card: Card, reports: Reports) -> dict[str, str]:
+    """What a file says about itself, beside its preprocessing and opset: labels, data, making.
+
+    Energy and emissions are of all the stages that the candidate has been through; `unknown` where
+    one of them is.
+    """
+    stages = TRAINING[: TRAINING.index(MADE_BY[name]) + 1]
+    provenance = training_provenance(reports, stages)
+    figures = {key: total(reports, key, stages) for key in ("energy_kwh", "emissions_g")}
     return {
         "lowtide.candidate": name,
         "lowtide.labels": json.dumps(list(card.class_names)),
-        "lowtide.preprocessing": "uint8 NCHW, 0..255; normalisation is inside the graph",
         "lowtide.data_sha256": card.sha256,
-        "lowtide.commit": commit() or "unknown",
+        "lowtide.commit": reports["train"]["provenance"]["commit"] or "unknown",
+        **{
+            f"lowtide.training_{key}": "unknown" if value is None else f"{value:.6g}"
+            for key, value in figures.items()
+        },
+        "lowtide.training_energy_provenance": provenance["energy"],
+        "lowtide.training_intensity": f"{provenance['intensity']}, {provenance['clock']} clock",
     }

@@ -18,7 +18,10 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     recipe = params.quantize
     model, spec = load_model(artifacts.PRUNED)
     float_path = artifacts.PRUNED_ONNX
-    export_onnx(model, (spec.in_channels, *spec.image_size), float_path, opset=params.export.opset)
+    export_onnx(
+        model, (spec.in_channels, *spec.image_size), float_path,
+        opset=params.export.opset, preprocessing=params.export.preprocessing,
+    )  # fmt: skip
     held_out = load_split(artifacts.DATA, "val")
     draw = np.random.default_rng(params.seed).permutation(len(held_out.labels))
     chosen = np.sort(draw[: recipe.calibration_images])
