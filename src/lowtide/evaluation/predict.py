@@ -28,7 +28,7 @@ def predict_files(model_path: Path, paths: Sequence[Path]) -> dict[str, Any]:
         raise ModelError(f"{model_path} has no labels inside: it was not exported by lowtide")
     labels = json.loads(model.metadata["lowtide.labels"])
     _, channels, height, width = model.input_shape
-    images = np.stack([_load(path, int(channels), (int(height), int(width))) for path in paths])
+    images = load_images(paths, int(channels), (int(height), int(width)))
     energy_j, provenance = _energy_per_inference(model, images[:1])
     return {
         "model": str(model_path),
@@ -39,6 +39,11 @@ def predict_files(model_path: Path, paths: Sequence[Path]) -> dict[str, Any]:
         "energy_j_per_inference": energy_j,
         "provenance": provenance,
     }
+
+
+def load_images(paths: Sequence[Path], channels: int, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [N, C, H, W]; DataError names what cannot be read."""
+    return np.stack([_load(path, channels, size) for path in paths])
 
 
 def _load(path: Path, channels: int, size: tuple[int, int]) -> np.ndarray:

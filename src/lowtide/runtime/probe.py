@@ -1,18 +1,18 @@
 """Latency, throughput and joules per inference, candidates taking turns so that drift cancels."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from lowtide.energy.sources import KWH_IN_J
+from lowtide.energy.sources import KWH_IN_J, resolution_s
 from lowtide.energy.totals import Totals
-from lowtide.runtime.onnx_model import OnnxModel
 
 WARM_UP_S = 0.1
-TURN_S = 0.2  # long enough for the load estimate and for counters that update each 100 ms
+TURN_S = 0.2  # at least; long enough for the load estimate and for counters of 100 ms
+UPDATES = 2  # of the slowest source that fit into a turn
 LATENCY_CALLS = 30  # batch-1 calls of a model, then it is the next one's turn
 
 
@@ -22,13 +22,28 @@ class Window(Protocol):
     def totals(self) -> Totals: ...
 
 
+class Runnable(Protocol):
+    """A file in its runtime, a network in torch: whatever classifies a batch."""
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """Logits [N, K] of uint8 images [N, C, H, W]; returns when they are there."""
+
+
 @dataclass(frozen=True)
 class ProbeResult:
+    """Medians over turns; `low` and `high` are the 5th and 95th percentile.
+
+    `provenance` is measured, estimated or mixed, of the energy; unknown where there is none.
+    """
+
     latency_ms_p50: float  # batch 1
     latency_ms_p95: float
-    throughput_per_s: float  # at the probe's batch size, median over turns
+    inference_time_s: float  # at the probe's batch size, as the rest
+    inference_time_s_low: float
+    inference_time_s_high: float
+    throughput_per_s: float
     inference_energy_j: float | None
-    inference_energy_j_low: float | None  # 5th and 95th percentile over turns
+    inference_energy_j_low: float | None
     inference_energy_j_high: float | None
     provenance: str
     num_repeats: int
@@ -36,20 +51,36 @@ class ProbeResult:
 
 
 @dataclass
-class _Turns:
+class Turns:
+    """What a model took, turn by turn: turn i of all models was taken at about the same time."""
+
     latencies_s: list[float]
     seconds_per_image: list[float]
     joules_per_image: list[float | None]
 
 
 def probe(
-    models: Mapping[str, OnnxModel],
+    models: Mapping[str, Runnable],
     images: np.ndarray,
     window: Window,
     *,
     batch_size: int,
     num_repeats: int,
 ) -> dict[str, ProbeResult]:
+    """`take_turns`, summed up."""
+    turns = take_turns(models, images, window, batch_size=batch_size, num_repeats=num_repeats)
+    provenance = window.totals().provenance
+    return {name: summary(taken, batch_size, provenance) for name, taken in turns.items()}
+
+
+def take_turns(
+    models: Mapping[str, Runnable],
+    images: np.ndarray,
+    window: Window,
+    *,
+    batch_size: int,
+    num_repeats: int,
+) -> dict[str, Turns]:
     """Measure every model `num_repeats` times on uint8 images [N, C, H, W], interleaved.
 
     Energy is what the window metered during a turn, divided by the images of that turn. Latency
@@ -57,20 +88,20 @@ def probe(
     a turn would be booked on it.
     """
     batch = np.ascontiguousarray(np.resize(images, (batch_size, *images.shape[1:])))
-    turns = {name: _Turns([], [], []) for name in models}
+    turns = {name: Turns([], [], []) for name in models}
     for model in models.values():
         _run_for(model, batch, WARM_UP_S)
     for _ in range(num_repeats):
         for name, model in models.items():
             turns[name].latencies_s += _latencies_s(model, batch[:1])
+    turn_s = _turn_s(window)
     for _ in range(num_repeats):
         for name, model in models.items():
-            _take_turn(model, batch, window, turns[name])
-    provenance = window.totals().provenance
-    return {name: _summary(taken, batch_size, provenance) for name, taken in turns.items()}
+            _take_turn(model, batch, window, turns[name], turn_s)
+    return turns
 
 
-def _latencies_s(model: OnnxModel, image: np.ndarray) -> list[float]:
+def _latencies_s(model: Runnable, image: np.ndarray) -> list[float]:
     latencies_s = []
     for _ in range(LATENCY_CALLS):
         started = time.perf_counter()
@@ -79,11 +110,19 @@ def _latencies_s(model: OnnxModel, image: np.ndarray) -> list[float]:
     return latencies_s
 
 
-def _take_turn(model: OnnxModel, batch: np.ndarray, window: Window, turns: _Turns) -> None:
+def _turn_s(window: Window) -> float:
+    window.sample()
+    sources = {part.source for part in window.totals().components.values()}
+    return max([TURN_S, *(UPDATES * (resolution_s(source) or 0.0) for source in sources)])
+
+
+def _take_turn(
+    model: Runnable, batch: np.ndarray, window: Window, turns: Turns, turn_s: float
+) -> None:
     window.sample()
     before = window.totals().energy_kwh
     started = time.perf_counter()
-    num_batches = _run_for(model, batch, TURN_S)
+    num_batches = _run_for(model, batch, turn_s)
     elapsed_s = time.perf_counter() - started
     window.sample()
     after = window.totals().energy_kwh
@@ -95,7 +134,7 @@ def _take_turn(model: OnnxModel, batch: np.ndarray, window: Window, turns: _Turn
         turns.joules_per_image.append((after - before) * KWH_IN_J / num_images)
 
 
-def _run_for(model: OnnxModel, batch: np.ndarray, seconds: float) -> int:
+def _run_for(model: Runnable, batch: np.ndarray, seconds: float) -> int:
     end = time.perf_counter() + seconds
     num_batches = 0
     while time.perf_counter() < end:
@@ -104,18 +143,29 @@ def _run_for(model: OnnxModel, batch: np.ndarray, seconds: float) -> int:
     return num_batches
 
 
-def _summary(turns: _Turns, batch_size: int, provenance: str) -> ProbeResult:
+def summary(turns: Turns, batch_size: int, provenance: str) -> ProbeResult:
+    """`provenance` is that of the window's energy."""
+    low_s, middle_s, high_s = spread(turns.seconds_per_image)
     joules = [value for value in turns.joules_per_image if value is not None]
     complete = len(joules) == len(turns.joules_per_image)
-    low, middle, high = np.percentile(joules, [5, 50, 95]) if complete else (None, None, None)
+    low_j, middle_j, high_j = spread(joules) if complete else (None, None, None)
     return ProbeResult(
         latency_ms_p50=float(np.percentile(turns.latencies_s, 50)) * 1e3,
         latency_ms_p95=float(np.percentile(turns.latencies_s, 95)) * 1e3,
-        throughput_per_s=1 / float(np.median(turns.seconds_per_image)),
-        inference_energy_j=None if middle is None else float(middle),
-        inference_energy_j_low=None if low is None else float(low),
-        inference_energy_j_high=None if high is None else float(high),
+        inference_time_s=middle_s,
+        inference_time_s_low=low_s,
+        inference_time_s_high=high_s,
+        throughput_per_s=1 / middle_s,
+        inference_energy_j=middle_j,
+        inference_energy_j_low=low_j,
+        inference_energy_j_high=high_j,
         provenance=provenance if complete else "unknown",
         num_repeats=len(turns.seconds_per_image),
         batch_size=batch_size,
     )
+
+
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """5th percentile, median and 95th percentile."""
+    low, middle, high = np.percentile(values, [5, 50, 95])
+    return float(low), float(middle), float(high)
