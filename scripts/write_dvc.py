@@ -44,7 +44,7 @@ STAGES: dict[str, dict[str, list[str]]] = {
         "plots": ["reports/prune_curve.csv"],
     },
     "quantize": {
-        "params": ["seed", "quantize", "export.opset"],
+        "params": ["seed", "quantize", "export.opset", "export.preprocessing"],
         "deps": [DATA, "artifacts/pruned.safetensors"],
         "outs": ["artifacts/pruned.onnx", "artifacts/quantized.onnx"],
     },
@@ -57,6 +57,9 @@ STAGES: dict[str, dict[str, list[str]]] = {
             "artifacts/pruned.safetensors",
             "artifacts/pruned.onnx",
             "artifacts/quantized.onnx",
+            "reports/train.json",
+            "reports/distill.json",
+            "reports/prune.json",
             "reports/quantize.json",
         ],
         "outs": [
@@ -80,7 +83,7 @@ STAGES: dict[str, dict[str, list[str]]] = {
             "reports/export.json",
         ],
         "outs": [],
-        "plots": ["reports/candidates.csv", "reports/predictions.csv"],
+        "plots": ["reports/candidates.csv", "reports/layers.csv", "reports/predictions.csv"],
     },
     "judge": {
         "params": ["budgets", "objective"],

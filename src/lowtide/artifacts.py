@@ -1,9 +1,11 @@
 """Where files live, and how they are written: whole or not at all."""
 
+import csv
+import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,16 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """CSV with the keys of the first row as header; None is an empty field."""
+    text = io.StringIO()
+    content = list(rows)
+    writer = csv.DictWriter(text, list(content[0]) if content else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(content)
+    write_text(path, text.getvalue())
 
 
 def read_json(path: Path) -> dict[str, Any]:

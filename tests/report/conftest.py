@@ -11,7 +11,14 @@ CANDIDATE = {
     "onnx_agreement": 1.0, "inference_energy_j": 0.002, "inference_energy_j_low": 0.001,
     "inference_energy_j_high": 0.003, "latency_ms_p50": 0.2, "latency_ms_p95": 0.3,
     "throughput_per_s": 900.0, "size_bytes": 12345, "provenance": "estimated", "num_repeats": 3,
-    "batch_size": 8,
+    "batch_size": 8, "num_macs": 1_000_000, "num_parameters": 3000,
+    "times_less": {
+        "teacher_torch": {"inference_energy_j": 5.0}, "teacher": {"inference_energy_j": None},
+    },
+}  # fmt: skip
+LAYER = {
+    "name": "relu_nchwc", "module": "net.stem", "op_type": "Conv", "seconds": 2e-6, "share": 1.0,
+    "energy_j": None, "num_macs": 9216,
 }  # fmt: skip
 DATA = {
     "source": "npz", "path": "tides.npz", "shape": [1, 8, 8], "class_names": ["low", "high"],
@@ -48,6 +55,8 @@ def reports() -> dict[str, dict[str, Any]]:
         "model": "int8",
         "num_images": 7,
         "candidates": {"teacher": dict(CANDIDATE, accuracy=0.95), "int8": dict(CANDIDATE)},
+        "teacher_torch": dict(CANDIDATE, runtime={"name": "torch", "version": "2.13"}),
+        "layers": {"teacher": [LAYER], "int8": [LAYER]},
         "runtime": {
             "name": "onnxruntime", "version": "1.32", "provider": "CPU", "num_threads": 2
         },

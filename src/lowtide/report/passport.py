@@ -20,7 +20,7 @@ from lowtide.pipeline import (
     total,
     training_provenance,
 )
-from lowtide.report.plots import candidates_plot, curves_plot, stages_plot
+from lowtide.report.plots import candidates_plot, curves_plot, layers_plot, stages_plot
 from lowtide.report.text import number, outcome
 from lowtide.report.timeline import HOUR, Span, read_spans, timeline_plot
 
@@ -59,6 +59,8 @@ def passport(reports: dict[str, dict[str, Any]], params: Params) -> dict[str, An
         "model": evaluation["model"],
         "runtime": evaluation["runtime"],
         "candidates": evaluation["candidates"],
+        "teacher_torch": evaluation["teacher_torch"],
+        "layers": evaluation["layers"],
         "stages": {
             stage: {
                 **{key: report[key] for key in FIGURES},
@@ -120,7 +122,10 @@ def _render(content: dict[str, Any], params: Params, reports: dict[str, dict[str
     plots = {
         "timeline": _timeline(params, reports),
         "stages": stages_plot(content["stages"]),
-        "candidates": candidates_plot(content["candidates"]),
+        "candidates": candidates_plot(
+            {**content["candidates"], "teacher in torch": content["teacher_torch"]}
+        ),
+        "layers": layers_plot(content["layers"]) if content["layers"] else None,
         "curves": curves_plot(
             {
                 stage: artifacts.REPORTS / f"{stage}_curve.csv"

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SLOWEST = 12  # layers that are drawn
 BLUE, GREEN, GREY = "#3b6ea5", "#2a9d8f", "#b8bfc7"
 
 
@@ -48,6 +49,23 @@ def candidates_plot(candidates: Mapping[str, Mapping[str, Any]]) -> str:
     axes.margins(x=0.2, y=0.2)
     if axes.lines:
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return svg_text(figure)
+
+
+def layers_plot(layers: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Microseconds per image of the slowest layers, for each of some files side by side."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    for place, (name, table) in enumerate(layers.items(), 1):
+        axes = figure.add_subplot(1, len(layers), place)
+        slowest = sorted(table, key=lambda layer: -layer["seconds"])[:SLOWEST]
+        labels = [f"{layer['module'] or layer['name']} ({layer['op_type']})" for layer in slowest]
+        axes.barh(range(len(slowest)), [1e6 * one["seconds"] for one in slowest], color=BLUE)
+        axes.set_yticks(range(len(slowest)), labels, fontsize=6)
+        axes.invert_yaxis()
+        axes.set(title=name, xlabel="us per image")
+        axes.spines[["top", "right"]].set_visible(False)
     return svg_text(figure)
 
 

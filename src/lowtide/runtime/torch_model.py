@@ -16,6 +16,15 @@ class TorchModel:
         self._num_threads = like.num_threads
         self.runtime = Runtime("torch", torch.__version__, str(self._device), like.num_threads)
 
+    def logits(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        """float32 [N, K] for uint8 [N, C, H, W], in batches."""
+        return np.concatenate(
+            [
+                self.run(np.array(images[start : start + batch_size]))
+                for start in range(0, len(images), batch_size)
+            ]
+        )
+
     def run(self, images: np.ndarray) -> np.ndarray:
         """A whole batch at once; the answer is back in main memory."""
         if torch.get_num_threads() != self._num_threads:

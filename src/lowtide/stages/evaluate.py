@@ -1,7 +1,6 @@
 """Every exported candidate on the test set, in the runtime that will serve it."""
 
-import csv
-import io
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from lowtide import artifacts
-from lowtide.artifacts import read_json, report_path
-from lowtide.data.batches import ImageArrays, load_card, load_split
-from lowtide.evaluation.accuracy import paired_drop, recall_per_class
+from lowtide.artifacts import read_json, report_path, write_rows
+from lowtide.data.batches import load_card, load_split
+from lowtide.evaluation.candidates import Candidate, candidate_figures
+from lowtide.evaluation.chain import TEACHER, TEACHER_TORCH, chain_rows
 from lowtide.models.weights import load_model
-from lowtide.params import Params
-from lowtide.runtime.onnx_model import OnnxModel
-from lowtide.runtime.probe import probe
+from lowtide.params import EvaluateParams, Params
+from lowtide.runtime.layers import layer_table
+from lowtide.runtime.onnx_model import CPU, OnnxModel
+from lowtide.runtime.probe import take_turns
+from lowtide.runtime.torch_model import TorchModel
 from lowtide.stages.context import StageContext
 
 TORCH_SOURCE = {
@@ -24,94 +26,113 @@ TORCH_SOURCE = {
     "fp32": artifacts.PRUNED,
     "int8": artifacts.PRUNED,
 }
+PROBED_IMAGES = 256
+LAYER_RUNS = 20
+COMPARISON, LAYERS = artifacts.REPORTS / "candidates.csv", artifacts.REPORTS / "layers.csv"
+
+Figures = dict[str, dict[str, Any]]
+Layers = dict[str, list[dict[str, Any]]]
 
 
 def run(params: Params, context: StageContext) -> dict[str, Any]:
     exported = read_json(report_path("export"))
-    test = load_split(artifacts.DATA, "test")
-    names = load_card(artifacts.DATA).class_names
-    models = {
-        name: OnnxModel(Path(entry["path"]), params.evaluate.num_threads)
-        for name, entry in exported["candidates"].items()
-    }
-    answers = {name: model.logits(test.images).argmax(1) for name, model in models.items()}
-    probed = probe(
-        models, test.images[:256], context.window,
+    test, card = load_split(artifacts.DATA, "test"), load_card(artifacts.DATA)
+    candidates = _open(exported["candidates"], params.evaluate)
+    turns = take_turns(
+        {name: one.model for name, one in candidates.items()},
+        test.images[:PROBED_IMAGES], context.window,
         batch_size=params.evaluate.batch_size, num_repeats=params.evaluate.num_repeats,
     )  # fmt: skip
-    candidates = {
-        name: {
-            **_accuracy(answers[name], answers["teacher"], test, len(names)),
-            "onnx_agreement": _agreement(name, answers[name], test),
-            "size_bytes": exported["candidates"][name]["size_bytes"],
-            **asdict(probed[name]),
-        }
-        for name in models
-    }
+    figures = candidate_figures(
+        candidates, turns, test, card,
+        batch_size=params.evaluate.batch_size, provenance=context.window.totals().provenance,
+    )  # fmt: skip
     chosen = exported["model"]
-    _write_predictions(answers[chosen], test.labels, names)
-    _write_comparison(candidates)
-    for name, figures in candidates.items():
-        context.run.log_metrics(
-            {f"{name}_{key}": value for key, value in figures.items() if _is_number(value)}
-        )
+    paths = {name: Path(exported["candidates"][name]["path"]) for name in (TEACHER, chosen)}
+    layers = _layers(paths, figures, test.images, candidates[chosen], params.evaluate)
+    predicted = candidates[chosen].model.logits(test.images).argmax(1)
+    _write_predictions(predicted, test.labels, card.class_names)
+    _write_tables(figures, layers, context)
+    in_torch = {**figures.pop(TEACHER_TORCH), "runtime": _runtime(candidates[TEACHER_TORCH])}
     return {
         "model": chosen,
-        "accuracy": candidates[chosen]["accuracy"],
+        "accuracy": figures[chosen]["accuracy"],
         "accuracy_split": "test",
         "num_images": len(test.labels),
-        "runtime": asdict(models[chosen].runtime),
-        "candidates": candidates,
+        "runtime": _runtime(candidates[chosen]),
+        "candidates": figures,
+        TEACHER_TORCH: in_torch,
+        "layers": layers,
     }
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _open(exported: Mapping[str, Any], params: EvaluateParams) -> dict[str, Candidate]:
+    """The teacher as it was trained first, then the files."""
+    networks = {path: load_model(path)[0] for path in set(TORCH_SOURCE.values())}
+    files = {
+        name: Candidate(
+            OnnxModel(Path(entry["path"]), params.num_threads, provider=params.provider),
+            networks[TORCH_SOURCE[name]],
+            entry["size_bytes"],
+        )
+        for name, entry in exported.items()
+    }
+    network, size_bytes = files[TEACHER].network, artifacts.TEACHER.stat().st_size
+    in_torch = TorchModel(network, like=files[TEACHER].model.runtime)
+    return {TEACHER_TORCH: Candidate(in_torch, network, size_bytes), **files}
 
 
-def _accuracy(
-    predicted: np.ndarray, teacher: np.ndarray, test: ImageArrays, num_classes: int
-) -> dict[str, Any]:
-    recalls = recall_per_class(predicted, test.labels, num_classes)
-    drop, low, high = paired_drop(teacher, predicted, test.labels)
+def _runtime(candidate: Candidate) -> dict[str, Any]:
+    return asdict(candidate.model.runtime)
+
+
+def _layers(
+    paths: Mapping[str, Path],
+    figures: Figures,
+    images: np.ndarray,
+    chosen: Candidate,
+    params: EvaluateParams,
+) -> Layers:
+    """Empty on a GPU, whose kernels ONNX Runtime's profiler does not wait for."""
+    if chosen.model.runtime.provider != CPU:
+        return {}
+    batch = np.resize(images[: params.batch_size], (params.batch_size, *images.shape[1:]))
     return {
-        "accuracy": float((predicted == test.labels).mean()),
-        "accuracy_drop": drop,
-        "accuracy_drop_low": low,
-        "accuracy_drop_high": high,
-        "worst_class_recall": min(recalls),
-        "recall_per_class": recalls,
-    }
-
-
-def _agreement(name: str, predicted: np.ndarray, test: ImageArrays) -> float:
-    """Share of test images on which the exported file and the torch model agree."""
-    import torch
-
-    model, _ = load_model(TORCH_SOURCE[name])
-    model.eval()
-    with torch.no_grad():
-        batches = torch.split(torch.from_numpy(np.array(test.images)), 256)
-        reference = torch.cat([model(batch).argmax(1) for batch in batches]).numpy()
-    return float((reference == predicted).mean())
+        name: [
+            asdict(layer)
+            for layer in layer_table(
+                path, batch, energy_j=figures[name]["inference_energy_j"],
+                num_runs=LAYER_RUNS, num_threads=params.num_threads,
+            )
+        ]
+        for name, path in paths.items()
+    }  # fmt: skip
 
 
 def _write_predictions(predicted: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> None:
     """actual,predicted for `dvc plots` as a confusion matrix."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("actual", "predicted"))
-    writer.writerows((names[a], names[p]) for a, p in zip(labels, predicted, strict=True))
-    artifacts.write_text(artifacts.REPORTS / "predictions.csv", text.getvalue())
+    rows = ({"actual": names[a], "predicted": names[p]}
+            for a, p in zip(labels, predicted, strict=True))  # fmt: skip
+    write_rows(artifacts.REPORTS / "predictions.csv", rows)
 
 
-def _write_comparison(candidates: dict[str, dict[str, Any]]) -> None:
-    keys = ("accuracy", "inference_energy_j", "latency_ms_p50", "throughput_per_s", "size_bytes")
-    rows = [
-        ",".join([name, *(str(figures[key]) for key in keys)])
-        for name, figures in candidates.items()
-    ]
-    artifacts.write_text(
-        artifacts.REPORTS / "candidates.csv",
-        "\n".join([",".join(["candidate", *keys]), *rows]) + "\n",
+def _write_tables(figures: Figures, layers: Layers, context: StageContext) -> None:
+    """Candidates and layers as CSV, both into MLflow, and every number as a metric."""
+    rows = chain_rows(figures)
+    write_rows(COMPARISON, rows)
+    write_rows(
+        LAYERS,
+        ({"candidate": name, **layer} for name, table in layers.items() for layer in table),
     )
+    for row, one in zip(rows, figures.values(), strict=True):
+        context.run.log_metrics(
+            {f"{row['candidate']}_{key}": value for key, value in _numbers({**one, **row})}
+        )
+    for path in (COMPARISON, LAYERS):
+        context.run.log_artifact(path)
+
+
+def _numbers(figures: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
+    for key, value in figures.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield key, float(value)

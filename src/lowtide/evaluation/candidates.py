@@ -1,0 +1,81 @@
+"""What is known of each candidate: accuracy, agreement with torch, size, and what it takes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from lowtide.data.batches import Card, ImageArrays
+from lowtide.evaluation.accuracy import paired_drop, recall_per_class
+from lowtide.evaluation.chain import TEACHER, TEACHER_TORCH, times_less
+from lowtide.models.cost import count_macs, count_parameters
+from lowtide.models.factory import Classifier
+from lowtide.runtime.onnx_model import OnnxModel
+from lowtide.runtime.probe import Turns, summary
+from lowtide.runtime.torch_model import TorchModel
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """`network` is what the model was exported from, `size_bytes` that of its file."""
+
+    model: OnnxModel | TorchModel
+    network: Classifier
+    size_bytes: int
+
+
+def candidate_figures(
+    candidates: Mapping[str, Candidate],
+    turns: Mapping[str, Turns],
+    test: ImageArrays,
+    card: Card,
+    *,
+    batch_size: int,
+    provenance: str,
+) -> dict[str, dict[str, Any]]:
+    """By name; accuracy is of the file itself, and is paired with the exported teacher's."""
+    answers = {name: _answers(one.model, test) for name, one in candidates.items()}
+
+    @cache
+    def expected(network: Classifier) -> np.ndarray:
+        return _answers(TorchModel(network, candidates[TEACHER].model.runtime), test)
+
+    figures: dict[str, dict[str, Any]] = {
+        name: {
+            **_accuracy(answers[name], answers[TEACHER], test, len(card.class_names)),
+            "onnx_agreement": float((answers[name] == expected(one.network)).mean()),
+            "size_bytes": one.size_bytes,
+            "num_macs": count_macs(one.network, card.shape),
+            "num_parameters": count_parameters(one.network),
+            **asdict(summary(turns[name], batch_size, provenance)),
+        }
+        for name, one in candidates.items()
+    }
+    for name, own in figures.items():
+        own["times_less"] = {
+            reference: times_less(figures[reference], own, turns[reference], turns[name])
+            for reference in (TEACHER_TORCH, TEACHER)
+        }
+    return figures
+
+
+def _answers(model: OnnxModel | TorchModel, test: ImageArrays) -> np.ndarray:
+    predicted: np.ndarray = model.logits(test.images).argmax(1)
+    return predicted
+
+
+def _accuracy(
+    predicted: np.ndarray, teacher: np.ndarray, test: ImageArrays, num_classes: int
+) -> dict[str, Any]:
+    recalls = recall_per_class(predicted, test.labels, num_classes)
+    drop, low, high = paired_drop(teacher, predicted, test.labels)
+    return {
+        "accuracy": float((predicted == test.labels).mean()),
+        "accuracy_drop": drop,
+        "accuracy_drop_low": low,
+        "accuracy_drop_high": high,
+        "worst_class_recall": min(recalls),
+        "recall_per_class": recalls,
+    }
