@@ -135,7 +135,7 @@ class ControllerParams(Section):
 
 class ModelParams(Section):
     teacher: str
-    student: str
+    student: str | None  # None: the teacher's architecture, beginning with its weights
 
 
 class FitParams(Section):
@@ -158,6 +158,7 @@ class TrainParams(FitParams):
 class DistillParams(FitParams):
     temperature: Positive
     soft_weight: Share
+    feature_weight: NonNegative  # of the distance between last features; 0: logits alone
     views: Count | None  # augmented views whose teacher answers are kept; None: ask each time
 
 

@@ -82,7 +82,7 @@ def _begin(params: Params, arrived_at: datetime | None) -> Session:
         params={
             "seed": str(params.seed),
             "model.teacher": params.model.teacher,
-            "model.student": params.model.student,
+            "model.student": params.model.student or "teacher",
             "schedule.deadline_hours": str(params.schedule.deadline_hours),
             "carbon.replay_start": str(replay_start),
         },

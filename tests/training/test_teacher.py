@@ -1,7 +1,5 @@
 """A teacher is asked once for each view of an image, also across processes."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from lowtide.data.batches import Batches, ImageArrays
-from lowtide.errors import ArtifactError
-from lowtide.training.teacher import TeacherAnswers
+from lowtide.errors import ModelError
+from lowtide.training.answer_table import open_table
+from lowtide.training.features import LastFeatures
+from lowtide.training.teacher import Teacher, TeacherAnswers
+from tests.training.small import arrays, model
 
 CPU = torch.device("cpu")
 
 
-class Teacher(nn.Module):
+class Sums(nn.Module):
     """Answers with sums of pixels, and counts the images it has seen."""
 
     def __init__(self) -> None:
@@ -30,80 +31,61 @@ class Teacher(nn.Module):
 
 def batches() -> Batches:
     images = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
-    arrays = ImageArrays(images, np.arange(20) % 2)
-    return Batches(arrays, 6, shuffle=True, seed=0, device=CPU, augment="shift", num_views=2)
+    labelled = ImageArrays(images, np.arange(20) % 2)
+    return Batches(labelled, 6, shuffle=True, seed=0, device=CPU, augment="shift", num_views=2)
+
+
+def answers_of(model: nn.Module, path: Path | None) -> TeacherAnswers:
+    table = None if path is None else open_table(path, (2, 20, 2))
+    return TeacherAnswers(Teacher(model, "fp32", "teacher", None), table)
 
 
 def ask(answers: TeacherAnswers, epoch: int) -> None:
     for batch in batches().epoch(epoch):
-        expected = Teacher()(batch.images)
-        assert torch.equal(answers(batch), expected)
+        assert torch.equal(answers(batch), Sums()(batch.images))
 
 
 def test_kept_answers_are_those_of_the_same_view(tmp_path: Path) -> None:
-    teacher = Teacher()
-    answers = TeacherAnswers(teacher, "fp32", tmp_path / "a.npy", (20, 2), 2)
+    teacher = Sums()
+    answers = answers_of(teacher, tmp_path / "a.npy")
     for epoch in range(5):
         ask(answers, epoch)
     assert teacher.seen == 40
 
 
 def test_a_later_process_goes_on_with_the_file(tmp_path: Path) -> None:
-    ask(TeacherAnswers(Teacher(), "fp32", tmp_path / "a.npy", (20, 2), 2), 0)
-    teacher = Teacher()
-    ask(TeacherAnswers(teacher, "fp32", tmp_path / "a.npy", (20, 2), 2), 2)
+    ask(answers_of(Sums(), tmp_path / "a.npy"), 0)
+    teacher = Sums()
+    ask(answers_of(teacher, tmp_path / "a.npy"), 2)
     assert teacher.seen == 0
 
 
-def test_without_views_the_teacher_is_asked_each_time(tmp_path: Path) -> None:
-    teacher = Teacher()
-    answers = TeacherAnswers(teacher, "fp32", tmp_path / "a.npy", (20, 2), None)
+def test_without_a_table_the_teacher_is_asked_each_time() -> None:
+    teacher = Sums()
+    answers = answers_of(teacher, None)
     ask(answers, 0)
     ask(answers, 2)
     assert teacher.seen == 40
-    assert not (tmp_path / "a.npy").exists()
 
 
-# Opens a table while files may not grow beyond 200 bytes: that kills, or is a full disk.
-PROGRAM = """
-import resource, signal, sys
-from pathlib import Path
-from torch import nn
-from lowtide.errors import ArtifactError
-from lowtide.training.teacher import TeacherAnswers
-
-resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
-if sys.argv[2] == "kill":
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-try:
-    TeacherAnswers(nn.Identity(), "fp32", Path(sys.argv[1]), (20, 2), 2)
-except ArtifactError as error:
-    sys.exit(str(error))
-"""
+def test_features_stand_behind_the_logits_and_are_kept_with_them(tmp_path: Path) -> None:
+    """What the last layer makes of the features is the logits."""
+    network = model().eval()
+    last = network.net.head[2]
+    kept = open_table(tmp_path / "a.npy", (1, 40, 4 + last.in_features))
+    teacher = Teacher(network, "fp32", "teacher", LastFeatures(network, (1, 8, 8)))
+    answers = TeacherAnswers(teacher, kept)
+    batch = next(iter(Batches(arrays(), 40, shuffle=False, seed=0, device=CPU).epoch(0)))
+    for _ in range(2):
+        answer = answers(batch)
+        assert torch.allclose(last(answer[:, 4:]), answer[:, :4], atol=1e-5)
+        assert torch.equal(answer[:, :4], network(batch.images))
 
 
-def test_a_kill_while_the_table_is_made_leaves_none_behind(tmp_path: Path) -> None:
-    path = tmp_path / "a.npy"
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(path), "kill"], check=False)
-    assert done.returncode < 0
-    ask(TeacherAnswers(Teacher(), "fp32", path, (20, 2), 2), 0)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_full_disk_is_said_when_the_table_is_made(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "a.npy"), "full"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.stderr.startswith("cannot write ")
-    assert not list(tmp_path.iterdir())
-
-
-def test_tables_of_other_teachers_are_deleted(tmp_path: Path) -> None:
-    for name in ("a.npy", "b.npy"):
-        TeacherAnswers(Teacher(), "fp32", tmp_path / name, (20, 2), 2)
-    assert [file.name for file in tmp_path.iterdir()] == ["b.npy"]
-
-
-def test_a_table_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.npy").mkdir()
-    with pytest.raises(ArtifactError, match=r"cannot keep .*a\.npy"):
-        TeacherAnswers(Teacher(), "fp32", tmp_path / "a.npy", (20, 2), 2)
+def test_a_teacher_that_answers_nan_is_named() -> None:
+    network = model()
+    nn.init.constant_(network.net.head[2].bias, torch.nan)
+    batch = next(iter(Batches(arrays(), 8, shuffle=False, seed=0, device=CPU).epoch(0)))
+    teacher = Teacher(network, "fp32", "artifacts/teacher.safetensors", None)
+    with pytest.raises(ModelError, match=r"teacher.safetensors answers NaN or inf for 8 of 8"):
+        teacher(batch.images)

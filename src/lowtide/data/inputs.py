@@ -16,11 +16,14 @@ from lowtide.params import DataParams, Params
 
 
 def write_inputs(params: Params, folder: Path = artifacts.INPUTS) -> dict[str, str]:
-    """Write `data`, `teacher` and `student` into the folder; a file changes if its input has."""
+    """Write `data`, `teacher` and `student` into the folder; a file changes if its input has.
+
+    A student that is not named is the teacher.
+    """
     found = {
         "data": _data(params.data),
         "teacher": _factory(params.model.teacher),
-        "student": _factory(params.model.student),
+        "student": _factory(params.model.student or params.model.teacher),
     }
     for name, text in found.items():
         artifacts.write_text(folder / name, text + "\n")

@@ -5,13 +5,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lowtide.errors import UsageError
 
-def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
-    """Multiply-adds of convolutions and linear layers for one image of shape [C, H, W]."""
+Shape = tuple[int, int, int]  # of an image: C, H, W
+
+
+def count_macs(model: nn.Module, input_shape: Shape) -> int:
+    """Multiply-adds of convolutions and linear layers for one image."""
     return sum(layer_macs(model, input_shape).values())
 
 
-def layer_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, int]:
+def layer_macs(model: nn.Module, input_shape: Shape) -> dict[str, int]:
     """The same by layer, in the order in which they are first used."""
     found: dict[str, int] = {}
 
@@ -41,3 +45,14 @@ def layer_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[str,
 
 def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def require_no_larger(student: nn.Module, teacher: nn.Module, input_shape: Shape) -> None:
+    """UsageError: the student takes more multiply-adds for an image than its teacher."""
+    own, most = count_macs(student, input_shape), count_macs(teacher, input_shape)
+    if own > most:
+        raise UsageError(
+            f"the student takes {own / 1e6:.3g} M multiply-adds for an image, its teacher "
+            f"{most / 1e6:.3g} M: name a smaller one in model.student, or null for the teacher's "
+            "own architecture"
+        )

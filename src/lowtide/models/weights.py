@@ -24,10 +24,11 @@ def load_model(path: Path) -> tuple[Classifier, ModelSpec]:
     """Rebuild the network and its weights; pruned layers take the sizes of the saved tensors.
 
     Raises:
-        ArtifactError: the file is missing, broken, or not written by lowtide.
+        ArtifactError: the file is missing, broken, not written by lowtide, or holds NaN or inf.
         ModelError: its factory is gone.
     """
     tensors, spec = _read(path)
+    _require_finite(path, tensors)
     model = build(spec)
     resize(model, tensors)
     try:
@@ -51,6 +52,16 @@ def _read(path: Path) -> tuple[dict[str, Tensor], ModelSpec]:
         raise ArtifactError(f"{path} is not a lowtide model ({error}): run `dvc repro`") from None
     metadata["image_size"] = tuple(metadata["image_size"])
     return tensors, ModelSpec(**metadata)
+
+
+def _require_finite(path: Path, tensors: dict[str, Tensor]) -> None:
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise ArtifactError(
+            f"{path} holds NaN or inf in {broken[0]}{more}: make it anew with `dvc repro --force`, "
+            "at a lower learning_rate if it comes again"
+        )
 
 
 def resize(model: nn.Module, tensors: dict[str, Tensor]) -> None:

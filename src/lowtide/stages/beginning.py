@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lowtide import artifacts
-from lowtide.controller.knobs import Knobs, Precision, Trying
+from lowtide.controller.knobs import Knobs, Trying
 from lowtide.data.batches import Batches, load_split
 from lowtide.models.factory import Classifier
 from lowtide.params import FitParams, Params
@@ -18,8 +18,6 @@ from lowtide.training.protocols import Steering
 from lowtide.training.recipe import choose_precision, pick_device
 from lowtide.training.work import Fit
 from lowtide.training.world import World
-
-MakeLoss = Callable[[Precision], LossFunction]
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,14 @@ class Start:
     resumed: bool
     trying: Trying | None
 
-    def fit(self, make_loss: MakeLoss, steering: Steering) -> Fit:
+    def fit(self, make_loss: "MakeLoss", steering: Steering) -> Fit:
         return Fit(
-            self.model, make_loss(self.progress.knobs.precision), self.train, self.val,
+            self.model, make_loss(self), self.train, self.val,
             self.recipe, self.progress, self.checkpoint, self.device, steering, self.world,
         )  # fmt: skip
+
+
+MakeLoss = Callable[[Start], LossFunction]
 
 
 def begin(

@@ -1,4 +1,4 @@
-"""A smaller student, taught by the teacher's logits."""
+"""A smaller student, or the teacher itself anew, taught by the teacher."""
 
 from typing import Any
 
@@ -6,17 +6,13 @@ import torch
 
 from lowtide import artifacts
 from lowtide.data.batches import load_card
-from lowtide.models.factory import build
-from lowtide.models.weights import save_model
+from lowtide.models.cost import require_no_larger
+from lowtide.models.factory import Classifier, ModelSpec, build
+from lowtide.models.weights import load_model, save_model
 from lowtide.params import Params
 from lowtide.stages.context import StageContext
-from lowtide.stages.fitting import (
-    fingerprint,
-    model_spec,
-    resumable_run,
-    run_fit,
-    taught_by_teacher,
-)
+from lowtide.stages.fitting import fingerprint, model_spec, resumable_run, run_fit
+from lowtide.stages.teaching import Teaching
 from lowtide.training.checkpoint import delete_checkpoints
 
 
@@ -32,14 +28,29 @@ def resumable(params: Params) -> str | None:
 
 
 def run(params: Params, context: StageContext) -> dict[str, Any]:
-    spec = model_spec(params.model.student, load_card(artifacts.DATA))
-    torch.manual_seed(params.seed)
-    student = build(spec)
-    make_loss = taught_by_teacher(params, params.distill)
+    student, spec = _student(params)
+    teaching = Teaching(params, params.distill, context, params.prune)
     figures = run_fit(
-        params, params.distill, context, student, make_loss, _mark(params),
+        params, params.distill, context, student, teaching, _mark(params),
         params.prune.epochs / params.distill.epochs,
     )  # fmt: skip
     save_model(artifacts.STUDENT, student, spec)
     delete_checkpoints(context.checkpoint)
-    return figures
+    return {**figures, **teaching.report(), "student": params.model.student or "teacher"}
+
+
+def _student(params: Params) -> tuple[Classifier, ModelSpec]:
+    """Untrained; where none is named the teacher, with its weights.
+
+    Raises:
+        UsageError: it takes more multiply-adds than its teacher.
+    """
+    teacher, spec = load_model(artifacts.TEACHER)
+    if params.model.student is None:
+        return teacher, spec
+    card = load_card(artifacts.DATA)
+    own = model_spec(params.model.student, card)
+    torch.manual_seed(params.seed)
+    student = build(own)
+    require_no_larger(student, teacher, card.shape)
+    return student, own

@@ -9,14 +9,12 @@ from typing import Any
 import torch
 
 from lowtide import artifacts
-from lowtide.controller.knobs import Precision
-from lowtide.data.batches import Card, load_card, load_split
+from lowtide.data.batches import Card, load_card
 from lowtide.energy.budget import BudgetWatch
 from lowtide.errors import UsageError
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.models.factory import Classifier, ModelSpec
-from lowtide.models.weights import load_model
-from lowtide.params import DistillParams, FitParams, Params
+from lowtide.params import FitParams, Params
 from lowtide.planning.chart import plan_figure
 from lowtide.planning.horizon import Decision
 from lowtide.stages.beginning import MakeLoss, Start, begin
@@ -34,15 +32,12 @@ from lowtide.training.checkpoint import peek_checkpoint
 from lowtide.training.fit import BudgetSpent, fit
 from lowtide.training.leading import led
 from lowtide.training.limits import BudgetGuard, Leaving
-from lowtide.training.losses import LossFunction, distillation_loss
 from lowtide.training.pacing import Pacer, Pause
 from lowtide.training.power_levels import PowerLevels
 from lowtide.training.progress import ObjectiveCurves, Progression
 from lowtide.training.protocols import Hook
-from lowtide.training.recipe import pick_device
 from lowtide.training.steady import Steady
 from lowtide.training.steering import Controller
-from lowtide.training.teacher import TeacherAnswers
 from lowtide.training.work import Fit
 
 
@@ -113,26 +108,6 @@ def fit_in_budget(work: Fit, hooks: Sequence[Hook]) -> None:
             "budgets.training_emissions_g_max and budgets.training_energy_kwh_max, or take fewer "
             "images or a smaller model"
         ) from None
-
-
-def taught_by_teacher(params: Params, recipe: DistillParams) -> MakeLoss:
-    """The distillation loss under the trained teacher, whose answers are kept between stages."""
-    teacher, spec = load_model(artifacts.TEACHER)
-    teacher.to(pick_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    num_images = len(load_split(artifacts.DATA, "train").labels)
-
-    def make(precision: Precision) -> LossFunction:
-        mark = fingerprint(
-            artifacts.TEACHER, artifacts.DATA / "card.json", params.seed, recipe.augment,
-            recipe.views, precision,
-        )  # fmt: skip
-        answers = TeacherAnswers(
-            teacher, precision, artifacts.STATE / "answers" / f"{mark[:16]}.npy",
-            (num_images, spec.num_classes), recipe.views,
-        )  # fmt: skip
-        return distillation_loss(answers, recipe.temperature, recipe.soft_weight)
-
-    return make
 
 
 def _pacer(

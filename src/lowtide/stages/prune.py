@@ -8,7 +8,8 @@ from lowtide.compression.prune import prune_channels
 from lowtide.models.weights import load_model, save_model
 from lowtide.params import Params
 from lowtide.stages.context import StageContext
-from lowtide.stages.fitting import fingerprint, resumable_run, run_fit, taught_by_teacher
+from lowtide.stages.fitting import fingerprint, resumable_run, run_fit
+from lowtide.stages.teaching import Teaching
 from lowtide.training.checkpoint import delete_checkpoints
 
 
@@ -29,8 +30,8 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
         model, (spec.in_channels, *spec.image_size),
         macs_fraction=recipe.macs_fraction, round_to=recipe.round_to,
     )  # fmt: skip
-    make_loss = taught_by_teacher(params, recipe)
-    figures = run_fit(params, recipe, context, model, make_loss, _mark(params), 0)
+    teaching = Teaching(params, recipe, context)
+    figures = run_fit(params, recipe, context, model, teaching, _mark(params), 0)
     save_model(artifacts.PRUNED, model, spec)
     delete_checkpoints(context.checkpoint)
-    return {**figures, "pruning": asdict(result)}
+    return {**figures, **teaching.report(), "pruning": asdict(result)}

@@ -80,7 +80,7 @@ def _untrained(params: Params) -> tuple[Classifier, ModelSpec]:
 
 
 def _make_loss(params: Params) -> MakeLoss:
-    return lambda _precision: label_loss(params.train.label_smoothing)
+    return lambda _start: label_loss(params.train.label_smoothing)
 
 
 def _later_work(params: Params, context: StageContext) -> float:

@@ -21,7 +21,7 @@ def estimate_hours(params: Params, clock: Clock) -> dict[str, float]:
     """
     num_images = len(load_split(artifacts.DATA, "train").labels)
     teacher_s = _step_seconds(params, params.model.teacher, params.train)
-    student_s = _step_seconds(params, params.model.student, params.distill)
+    student_s = _step_seconds(params, params.model.student or params.model.teacher, params.distill)
     teacher_s /= min(params.train.batch_size, num_images)
     student_s /= min(params.distill.batch_size, num_images)
     hours = num_images / clock.real_seconds(timedelta(hours=1))

@@ -149,6 +149,7 @@ def _load(work: Fit, path: Path, progress: Progress) -> None:
     work.progress = progress
     extra = restore_checkpoint(path, work.model, work.optimizer)
     work.average.load(_named(extra, "average."), work.device)
+    work.beside.load_state_dict(_named(extra, "beside."))
     work.steering.resume(work, _named(extra, "steering."))
     work.world.barrier()  # before the file is replaced
 

@@ -15,9 +15,13 @@ from lowtide.params import FitParams
 HOPELESS = 4.0  # times the step at full precision, in the first step: it will not be chosen
 
 
-def make_optimizer(model: nn.Module, recipe: FitParams) -> torch.optim.SGD:
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    plain = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+def make_optimizer(
+    model: nn.Module, recipe: FitParams, beside: nn.Module | None = None
+) -> torch.optim.SGD:
+    """beside: what is learnt along with the model."""
+    learnt = [*model.parameters(), *(() if beside is None else beside.parameters())]
+    decayed = [p for p in learnt if p.requires_grad and p.ndim > 1]
+    plain = [p for p in learnt if p.requires_grad and p.ndim <= 1]
     groups = [
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": plain, "weight_decay": 0.0},

@@ -47,7 +47,8 @@ def require_finite(work: Fit, loss: float) -> None:
 
 def require_finite_weights(work: Fit) -> None:
     """Weights and what else the model keeps, such as the statistics of batch norms."""
-    if not all(torch.isfinite(tensor).all() for tensor in work.model.state_dict().values()):
+    tensors = [*work.model.state_dict().values(), *work.beside.state_dict().values()]
+    if not all(torch.isfinite(tensor).all() for tensor in tensors):
         raise _not_finite(work, "weights became infinite or NaN")
 
 

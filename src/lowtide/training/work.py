@@ -42,7 +42,12 @@ class Fit:
     _saved_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self.optimizer = make_optimizer(self.model, self.recipe)
+        self.optimizer = make_optimizer(self.model, self.recipe, self.beside)
+
+    @property
+    def beside(self) -> nn.Module:
+        """What the loss learns along with the model; checkpoints hold it, the saved model not."""
+        return self.loss if isinstance(self.loss, nn.Module) else nn.Module()
 
     @property
     def knobs(self) -> Knobs:
@@ -98,7 +103,7 @@ class Fit:
             for value in state.values()
             if isinstance(value, Tensor)
         ]
-        weights = [*self.model.parameters(), *self.model.buffers()]
+        weights = [*self.model.parameters(), *self.model.buffers(), *self.beside.parameters()]
         return [*weights, *momenta, *self.average.held, *self.steering.held()]
 
     def save(self, path: Path | None = None) -> None:
@@ -106,6 +111,7 @@ class Fit:
             return
         extra = {f"average.{name}": value for name, value in self.average.tensors().items()}
         extra |= {f"steering.{name}": value for name, value in self.steering.tensors().items()}
+        extra |= {f"beside.{name}": value for name, value in self.beside.state_dict().items()}
         save_checkpoint(path or self.checkpoint, self.progress, self.model, self.optimizer, extra)
         self._saved_s = time.monotonic()
 
