@@ -129,6 +129,12 @@ def test_what_params_name_and_is_not_there_is_a_failed_check(
     assert found["carbon"]["ok"]
 
 
+def test_a_teacher_may_teach_itself(checks: Any, write_params: Callable[..., Path]) -> None:
+    write_params(model={"student": None})
+    assert checks()["models"]["ok"]
+    assert checks()["models"]["detail"] == "tidenet-m teaches itself"
+
+
 def test_a_wrong_params_file_is_named_once(checks: Any, write_params: Callable[..., Path]) -> None:
     write_params(data={"source": "csv"})
     found = checks()

@@ -66,6 +66,17 @@ def test_another_teacher_begins_anew_another_learning_rate_does_not(tmp_path: Pa
     assert third.params["model.teacher"] == "mine:net"
 
 
+def test_a_teacher_that_is_its_own_student_is_another_pipeline(tmp_path: Path) -> None:
+    """Not that of a student which is a network of the same name, begun anew."""
+    named = PARAMS.model.model_copy(update={"student": PARAMS.model.teacher})
+    first, _ = open_session(tmp_path, PARAMS.model_copy(update={"model": named}))
+    null = PARAMS.model.model_copy(update={"student": None})
+    second, _ = open_session(tmp_path, PARAMS.model_copy(update={"model": null}))
+    assert second.pipeline_id != first.pipeline_id
+    third, _ = open_session(tmp_path, PARAMS.model_copy(update={"model": null}))
+    assert third.pipeline_id == second.pipeline_id
+
+
 def test_another_deadline_begins_anew(tmp_path: Path) -> None:
     first, _ = open_session(tmp_path, PARAMS)
     schedule = PARAMS.schedule.model_copy(update={"deadline_hours": 12.0})

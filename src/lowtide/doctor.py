@@ -131,7 +131,7 @@ def _models(path: Path) -> Found:
     try:
         from lowtide.models.factory import require_factory  # brings torch
 
-        for name in {model.teacher, model.student or model.teacher}:
+        for name in (model.teacher, model.student or model.teacher):
             require_factory(name)
     except (ImportError, LowtideError) as error:
         return False, str(error), "see the model section of params.yaml"

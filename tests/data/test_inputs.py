@@ -7,6 +7,7 @@ import pytest
 
 from lowtide.data.inputs import write_inputs
 from lowtide.params import load_params
+from tests.conftest import edit_params
 
 
 @pytest.fixture
@@ -38,6 +39,17 @@ def test_an_edited_factory_changes_the_teacher_alone(found: Callable[[], dict[st
     Path("nets.py").write_text("def net(c, s, k): return 1\n")
     after = found()
     assert {name for name in before if before[name] != after[name]} == {"teacher"}
+
+
+def test_a_student_that_is_not_named_is_the_teacher(
+    found: Callable[[], dict[str, str]],
+) -> None:
+    edit_params(Path("params.yaml"), model={"student": None})
+    before = found()
+    assert before["student"] == before["teacher"]
+    Path("nets.py").write_text("def net(c, s, k): return 1\n")
+    after = found()
+    assert {name for name in before if before[name] != after[name]} == {"teacher", "student"}
 
 
 def test_what_is_missing_is_left_to_the_stage_to_name(

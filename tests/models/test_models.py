@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from lowtide.compression.prune import prune_channels
-from lowtide.errors import ArtifactError, ModelError
-from lowtide.models.cost import count_macs
+from lowtide.errors import ArtifactError, ModelError, UsageError
+from lowtide.models.cost import count_macs, require_no_larger
 from lowtide.models.factory import ModelSpec, build
 from lowtide.models.family import NAMED, Stage, TideNetConfig, config_of
 from lowtide.models.weights import load_model, save_model
@@ -107,3 +107,23 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("hello, this is no model")
     with pytest.raises(ArtifactError, match="is not a lowtide model"):
         load_model(tmp_path / "text.safetensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(tmp_path: Path, value: float) -> None:
+    model, path = build(spec()), tmp_path / "teacher.safetensors"
+    nn.init.constant_(model.net.head[2].bias, value)
+    save_model(path, model, spec())
+    with pytest.raises(ArtifactError, match=r"teacher.safetensors holds NaN or inf in net.head.2."):
+        load_model(path)
+
+
+def test_only_a_larger_student_is_refused() -> None:
+    small, large, shape = build(spec("tidenet-s")), build(spec("tidenet-m")), (3, 16, 16)
+    require_no_larger(small, large, shape)
+    require_no_larger(small, small, shape)
+    with pytest.raises(UsageError) as refusal:
+        require_no_larger(large, small, shape)
+    for model in (small, large):
+        assert f"{count_macs(model, shape) / 1e6:.3g} M" in str(refusal.value)
+    assert "model.student" in str(refusal.value)

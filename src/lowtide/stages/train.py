@@ -8,6 +8,7 @@ import torch
 from lowtide import artifacts
 from lowtide.data.batches import load_card
 from lowtide.errors import UsageError
+from lowtide.models.cost import require_no_larger
 from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.models.weights import save_model
 from lowtide.params import Params
@@ -74,9 +75,14 @@ def follow(params: Params, world: World) -> None:
 
 
 def _untrained(params: Params) -> tuple[Classifier, ModelSpec]:
-    spec = model_spec(params.model.teacher, load_card(artifacts.DATA))
+    """UsageError: the student is larger, which distill would refuse once this one is trained."""
+    card = load_card(artifacts.DATA)
+    spec = model_spec(params.model.teacher, card)
     torch.manual_seed(params.seed)
-    return build(spec), spec
+    teacher = build(spec)
+    if params.model.student is not None:
+        require_no_larger(build(model_spec(params.model.student, card)), teacher, card.shape)
+    return teacher, spec
 
 
 def _make_loss(params: Params) -> MakeLoss:
