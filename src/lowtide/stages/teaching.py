@@ -17,8 +17,6 @@ from lowtide.training.kept_answers import open_answers
 from lowtide.training.losses import LossFunction, distillation_loss
 from lowtide.training.teacher import Teacher, TeacherAnswers
 
-SHARED = ("augment", "views", "precision")  # what makes one table serve two fits
-
 
 class Teaching:
     """Makes the distillation loss of a fit, by logits or with features, under the trained teacher.
@@ -27,9 +25,12 @@ class Teaching:
     """
 
     def __init__(
-        self, params: Params, recipe: DistillParams, context: StageContext,
+        self,
+        params: Params,
+        recipe: DistillParams,
+        context: StageContext,
         later: DistillParams | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._params, self._recipe, self._context, self._later = params, recipe, context, later
         self._shape = load_card(artifacts.DATA).shape
         self._keeping: Keeping | None = None
@@ -51,7 +52,8 @@ class Teaching:
 
     def report(self) -> dict[str, Any]:
         """How the answers were had."""
-        return {"answers": None if self._keeping is None else asdict(self._keeping)}
+        assert self._keeping is not None, "before the fit"
+        return {"answers": asdict(self._keeping)}
 
     def _answers(self, teacher: Teacher, width: int, start: Start) -> TeacherAnswers:
         num_images = len(load_split(artifacts.DATA, "train").labels)
@@ -59,30 +61,25 @@ class Teaching:
         if self._recipe.views is None:
             self._keeping = Keeping(False, needed.num_needed, needed.num_needed, "views is null")
             return TeacherAnswers(teacher, None)
-        path = artifacts.STATE / "answers" / f"{self._mark(start)[:16]}.npy"
+        path = artifacts.STATE / "answers" / f"{self._mark(self._recipe)}.npy"
         batch = next(iter(start.train.epoch(0)))
         shape = (self._recipe.views, num_images, width)
         answers, self._keeping = open_answers(
             teacher, path, shape, needed, batch, self._context.window
         )
+        self._context.say(str(self._keeping))
         return answers
 
     def _demand(self, num_images: int, train: Batches) -> Demand:
-        epochs = [self._recipe.epochs]
-        if self._later is not None and self._shares(self._later):
-            epochs.append(self._later.epochs)
+        fits = [self._recipe, *(() if self._later is None else (self._later,))]
+        mark = self._mark(self._recipe)
+        epochs = [one.epochs for one in fits if self._mark(one) == mark]
         views = self._recipe.views or max(epochs)
         return demand(epochs, views, num_images, len(train) * train.batch_size)
 
-    def _shares(self, other: DistillParams) -> bool:
-        """Whether its answers are in this fit's table."""
-        if bool(other.feature_weight) != bool(self._recipe.feature_weight):
-            return False
-        return all(getattr(other, key) == getattr(self._recipe, key) for key in SHARED)
-
-    def _mark(self, start: Start) -> str:
-        recipe = self._recipe
+    def _mark(self, recipe: DistillParams) -> str:
+        """Of what is in a table: fits with the same one share it."""
         return fingerprint(
             artifacts.TEACHER, artifacts.DATA / "card.json", self._params.seed, recipe.augment,
-            recipe.views, start.progress.knobs.precision, bool(recipe.feature_weight),
-        )  # fmt: skip
+            recipe.views, recipe.precision, bool(recipe.feature_weight),
+        )[:16]  # fmt: skip

@@ -51,6 +51,14 @@ class Keeping:
     ask_j_per_image: float | None = None
     read_j_per_image: float | None = None
 
+    def __str__(self) -> str:
+        kept = "kept" if self.kept else "not kept"
+        text = f"the teacher's answers are {kept} ({self.basis}): {self.num_needed} needed"
+        if self.ask_s_per_image is None or self.read_s_per_image is None:
+            return text
+        asked, read = 1e6 * self.ask_s_per_image, 1e6 * self.read_s_per_image
+        return f"{text}, {self.num_asked} different; asking {asked:.3g} us, reading {read:.3g} us"
+
 
 def demand(epochs: Sequence[int], num_views: int, num_images: int, per_epoch: int) -> Demand:
     """Of fits that begin with view 0 each, of `per_epoch` of `num_images` images an epoch."""
