@@ -53,6 +53,35 @@ class HeadFirst(nn.Module):
         return self.head(self.stem(images).relu().mean((2, 3)))  # type: ignore[no-any-return]
 
 
+class Concatenated(nn.Module):
+    """One convolution reads the channels of two, one of which is read twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.wide = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 24, 3, padding=1)
+        self.fuse, self.head = nn.Conv2d(40, 16, 1), nn.Linear(16, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        stem = self.stem(images).relu()
+        both = torch.cat([stem, self.wide(stem).relu()], dim=1)
+        return self.head(self.fuse(both).relu().mean((2, 3)))  # type: ignore[no-any-return]
+
+
+class Scaled(nn.Module):
+    """Weights for each channel outside of norms: a PReLU, and a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.prelu = nn.Conv2d(3, 16, 3, padding=1), nn.PReLU(16)
+        self.body, self.head = nn.Conv2d(16, 16, 1), nn.Linear(16, 4)
+        self.scale = nn.Parameter(torch.rand(1, 16, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.prelu(self.stem(images))
+        features = self.scale * self.body(features)
+        return self.head(features.relu().mean((2, 3)))  # type: ignore[no-any-return]
+
+
 class Tokens(nn.Module):
     """Linear layers on every pixel: channels come last."""
 
@@ -103,6 +132,8 @@ NETS = {
     "added": lambda: Added(norm=True),
     "head first": HeadFirst,
     "tokens": Tokens,
+    "concatenated": Concatenated,
+    "scaled": Scaled,
 }
 
 

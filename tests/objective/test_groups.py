@@ -11,7 +11,7 @@ from tests.objective.nets import COST, NETS, SHAPE, made
 
 def test_a_residual_block_shares_the_channels_that_it_is_added_to() -> None:
     groups, refused = find_groups(made("residual"), SHAPE)
-    assert refused == []
+    assert refused == {}
     stream = next(group for group in groups if "net.features.2.0" in group.written)
     assert set(stream.written) == {"net.features.2.0", "net.features.3.body.1.0"}
     assert set(stream.gated) == {"net.features.2.1", "net.features.3.body.1.1"}
@@ -41,8 +41,9 @@ def test_a_depthwise_layer_costs_by_its_channels_once_and_a_full_one_by_both_sid
     groups, _ = find_groups(model, SHAPE)
     by_name = {cost.name: cost for cost in layer_costs(model, SHAPE, groups)}
     depth, point = by_name["depth.0"], by_name["point.0"]
-    assert depth.inputs is None
-    assert depth.outputs == by_name["stem.0"].outputs == point.inputs
+    assert depth.inputs == {}
+    assert depth.outputs == by_name["stem.0"].outputs
+    assert point.inputs == {depth.outputs: 1.0}
     added = made("added")  # its body reads and writes the same channels
     gates = Gates(added, SHAPE, dict.fromkeys(COST, 1.0))
     open_ = gates.open_probability()[0].mean().item()

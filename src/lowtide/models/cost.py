@@ -1,6 +1,7 @@
 """How large a network is: multiply-adds and parameters."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +9,11 @@ from torch import Tensor, nn
 from lowtide.errors import UsageError
 
 Shape = tuple[int, int, int]  # of an image: C, H, W
+LAYERS = (nn.Conv2d, nn.Linear, nn.MultiheadAttention)  # those with multiply-adds that count
 
 
 def count_macs(model: nn.Module, input_shape: Shape) -> int:
-    """Multiply-adds of convolutions and linear layers for one image."""
+    """Multiply-adds of convolutions, linear layers and attention's projections for one image."""
     return sum(layer_macs(model, input_shape).values())
 
 
@@ -20,16 +22,15 @@ def layer_macs(model: nn.Module, input_shape: Shape) -> dict[str, int]:
     found: dict[str, int] = {}
 
     def hook_of(name: str) -> Callable[..., None]:
-        def add(layer: nn.Module, _: object, output: Tensor) -> None:
-            per_output = layer.weight[0].numel()  # type: ignore[index]
-            found[name] = found.get(name, 0) + per_output * output[0].numel()
+        def add(layer: nn.Module, _: object, output: Any) -> None:
+            found[name] = found.get(name, 0) + _macs(layer, output)
 
         return add
 
     hooks = [
         module.register_forward_hook(hook_of(name))
         for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
+        if isinstance(module, LAYERS)
     ]
     training = model.training
     device = next(model.parameters()).device
@@ -41,6 +42,17 @@ def layer_macs(model: nn.Module, input_shape: Shape) -> dict[str, int]:
         for hook in hooks:
             hook.remove()
     return found
+
+
+def _macs(layer: nn.Module, output: Any) -> int:
+    """Of one call, which gave [1, ...]; attention gives a pair whose first is [tokens, width]."""
+    if isinstance(layer, nn.MultiheadAttention):
+        num_tokens: int = output[0].numel() // layer.embed_dim
+        return num_tokens * sum(w.numel() for w in layer.parameters() if w.ndim == 2)
+    weight, outputs = layer.weight, output[0]
+    assert isinstance(weight, Tensor)
+    assert isinstance(outputs, Tensor)
+    return weight[0].numel() * outputs.numel()
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -65,24 +65,37 @@ def _require_finite(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def resize(model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Give layers the channel counts of the saved tensors, as structured pruning left them."""
+    """Give layers the channel counts of the saved tensors, as structured pruning left them.
+
+    A parameter of the model's own, beside its layers, takes the shape of its saved tensor.
+    """
     for name, module in model.named_modules():
-        weight = tensors.get(f"{name}.weight")
-        if weight is None or weight.shape == module.weight.shape:
-            continue
-        if isinstance(module, nn.Conv2d):
-            depthwise = module.groups == module.in_channels == module.out_channels
-            module.groups = weight.shape[0] if depthwise else module.groups
-            module.out_channels = weight.shape[0]
-            module.in_channels = weight.shape[1] * module.groups
-        elif isinstance(module, nn.Linear):
-            module.out_features, module.in_features = weight.shape
-        elif isinstance(module, nn.BatchNorm2d):
-            module.num_features = weight.shape[0]
-        for key, tensor in (*module.named_parameters(recurse=False), *module.named_buffers()):
-            saved = tensors.get(f"{name}.{key}")
-            if saved is not None and tensor is not None:
-                tensor.data = _laid_out_as(tensor, saved)
+        own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+        saved = {key: tensors.get(f"{name}.{key}" if name else key) for key, _ in own}
+        changed = {
+            key: new
+            for key, tensor in own
+            if (new := saved[key]) is not None and new.shape != tensor.shape
+        }
+        if "weight" in changed:
+            _set_sizes(module, changed["weight"].shape)
+        for key, tensor in own:
+            if changed and (new := saved[key]) is not None:
+                tensor.data = _laid_out_as(tensor, new)
+
+
+def _set_sizes(module: nn.Module, shape: torch.Size) -> None:
+    """What a layer says of itself, from the shape of its weight."""
+    if isinstance(module, nn.Conv2d):
+        depthwise = module.groups == module.in_channels == module.out_channels
+        module.groups = shape[0] if depthwise else module.groups
+        module.out_channels, module.in_channels = shape[0], shape[1] * module.groups
+    elif isinstance(module, nn.Linear):
+        module.out_features, module.in_features = shape
+    elif isinstance(module, nn.modules.batchnorm._NormBase):  # batch and instance norms
+        module.num_features = shape[0]
+    elif isinstance(module, nn.PReLU):
+        module.num_parameters = shape[0]
 
 
 def _laid_out_as(tensor: Tensor, saved: Tensor) -> Tensor:

@@ -99,12 +99,10 @@ class Gates(nn.Module):
 
     def _energy_j(self, probabilities: list[Tensor]) -> Tensor:
         """Sum over layers: J/MAC x MACs x share of open inputs x share of open outputs."""
-        share = [probability.mean() for probability in probabilities]
-        total = torch.zeros((), device=share[0].device if share else None)
+        kept = [probability.mean() for probability in probabilities]
+        total = torch.zeros((), device=kept[0].device if kept else None)
         for cost in self.costs:
-            inputs = 1.0 if cost.inputs is None else share[cost.inputs]
-            outputs = 1.0 if cost.outputs is None else share[cost.outputs]
-            total = total + self._joules(cost) * inputs * outputs
+            total = total + self._joules(cost) * cost.share(kept.__getitem__)
         return total
 
     def _joules(self, cost: LayerCost) -> float:

@@ -11,6 +11,7 @@ from lowtide.controller.knobs import Decision, Inputs, Levers, Weights, told
 from lowtide.data.batches import Batch
 from lowtide.energy.sources import KWH_IN_J
 from lowtide.errors import UsageError
+from lowtide.objective.exactness import REASON
 from lowtide.objective.learning import GateLearning
 from lowtide.objective.removal import adopt_momentum
 from lowtide.training.profile import measure
@@ -161,10 +162,10 @@ class Controller:
 
     def _begin_gates(self, work: Fit) -> None:
         learning = self._attach(work)
-        for name in learning.gates.refused:
-            self.say(f"{name} keeps its channels: no gate can close all that depends on them")
+        for name, reason in learning.gates.refused.items():
+            self.say(f"{name} keeps its channels: {reason}")
         for name in sorted(learning.inexact):
-            self.say(f"{name} keeps its channels: what follows it does not map 0 to 0")
+            self.say(f"{name} keeps its channels: {REASON}")
         if learning.gates.groups:
             self._learning, self.state.gates = learning, True
             self.state.reference_j = learning.gates.reference_j
