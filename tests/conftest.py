@@ -18,7 +18,15 @@ ROOT = Path(__file__).parent.parent
 QUICK = {
     "train": {"epochs": 2, "batch_size": 8, "precision": "fp32"},
     "distill": {"epochs": 2, "batch_size": 8, "precision": "fp32"},
-    "prune": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
+    "prune": {
+        "epochs": 1,
+        "batch_size": 8,
+        "precision": "fp32",
+        "round_to": 8,
+        "importance_batches": 2,
+        "sensitivity_images": 16,
+        "rounds": 1,
+    },
     "model": {"teacher": "tidenet-m", "student": "tidenet-xs"},
     "quantize": {"calibration_images": 8, "val_accuracy_drop_max": 1.0},
     "evaluate": {"num_repeats": 5, "num_threads": 1, "batch_size": 8},

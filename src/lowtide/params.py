@@ -162,9 +162,24 @@ class DistillParams(FitParams):
     views: Count | None  # augmented views whose teacher answers are kept; None: ask each time
 
 
+Importance = Literal["l2", "taylor", "bn-scale", "gates"]
+
+
 class PruneParams(DistillParams):
     macs_fraction: Annotated[float, Field(gt=0, le=1)]
-    round_to: Count
+    round_to: Literal["auto"] | Count
+    importance: Importance
+    importance_batches: Count  # of training images, where importance needs gradients
+    sensitivity_images: Count | None  # of validation; None: importance alone decides
+    rounds: Count  # cuts, each followed by its share of the epochs
+
+    @model_validator(mode="after")
+    def _an_epoch_for_each_round(self) -> Self:
+        if self.rounds > self.epochs:
+            raise ValueError(
+                f"{self.rounds} rounds in {self.epochs} epochs: each needs one, lower rounds"
+            )
+        return self
 
 
 class QuantizeParams(Section):

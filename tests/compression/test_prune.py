@@ -4,9 +4,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lowtide.compression.eligible import eligible_groups
 from lowtide.compression.prune import prune_channels
+from lowtide.compression.ranking import Ranking
+from lowtide.compression.rounding import Rounding
+from lowtide.compression.sensitivity import Sensitivity
 from lowtide.errors import ModelError
 from lowtide.models.cost import count_macs, count_parameters
+from lowtide.models.factory import Classifier
+from lowtide.params import Importance
+from tests.compression.pruning import cut
+from tests.objective.nets import COST, NETS, SHAPE, made
 
 
 class Mixed(nn.Module):
@@ -17,46 +25,93 @@ class Mixed(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU())
         self.depthwise = nn.Conv2d(32, 32, 3, padding=1, groups=32)
         self.pointwise = nn.Conv2d(32, 32, 1)
-        self.grouped = nn.Conv2d(32, 64, 3, padding=1, groups=4)
+        self.squeeze = nn.Conv2d(32, 16, 1)
+        self.grouped = nn.Conv2d(16, 64, 3, padding=1, groups=4)
         self.head = nn.Linear(64, 4)
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.stem(images.float())
+        features = self.stem[0](images.float()).relu()
         features = features + self.pointwise(self.depthwise(features))
-        return self.head(self.grouped(features).mean((2, 3)))  # type: ignore[no-any-return]
+        return self.head(self.grouped(self.squeeze(features)).mean((2, 3)))  # type: ignore[no-any-return]
 
 
 def test_the_network_is_smaller_and_still_runs(rig) -> None:  # type: ignore[no-untyped-def]
     before = count_macs(rig.model, (3, 16, 16))
-    result = prune_channels(rig.model, (3, 16, 16), macs_fraction=0.6, round_to=8)
+    result = cut(rig.model, (3, 16, 16), macs_fraction=0.6, round_to=8)
     assert result.macs_before == before
     assert result.macs_after == count_macs(rig.model, (3, 16, 16)) <= 0.6 * before
     assert result.parameters_after == count_parameters(rig.model) < result.parameters_before
     assert result.channels
     assert all(after < channels for channels, after in result.channels.values())
     assert all(after % 8 == 0 for _, after in result.channels.values())
+    assert result.not_pruned == {"net.head.2": "its outputs are the model's"}
     assert rig.model(torch.from_numpy(rig.images)).shape == (64, 4)
 
 
 @pytest.mark.parametrize("fraction", [0.95, 0.8, 0.6])
 def test_the_target_is_met_closely(rig, fraction: float) -> None:  # type: ignore[no-untyped-def]
-    result = prune_channels(rig.model, (3, 16, 16), macs_fraction=fraction, round_to=8)
+    result = cut(rig.model, (3, 16, 16), macs_fraction=fraction, round_to=8)
     assert fraction - 0.15 < result.macs_after / result.macs_before <= fraction
 
 
-def test_residual_depthwise_and_grouped_layers_are_understood() -> None:
+@pytest.mark.parametrize("importance", ["l2", "taylor", "gates"])
+@pytest.mark.parametrize("name", NETS)
+def test_every_kind_of_network_is_cut_as_planned(name: str, importance: Importance) -> None:
+    model = Classifier(made(name), (127.0,) * 3, (64.0,) * 3)
+    result = cut(model, SHAPE, macs_fraction=0.7, round_to=2, importance=importance)
+    assert 0.4 * result.macs_before < result.macs_after <= 0.7 * result.macs_before
+    assert model(torch.zeros(5, *SHAPE)).shape == (5, 4)
+
+
+def test_residual_and_depthwise_layers_are_cut_and_grouped_ones_named() -> None:
     model = Mixed()
-    result = prune_channels(model, (3, 16, 16), macs_fraction=0.7, round_to=4)
+    result = cut(model, (3, 16, 16), macs_fraction=0.7, round_to=4)
     assert result.macs_after <= 0.7 * result.macs_before
-    assert model.depthwise.groups == model.depthwise.in_channels
+    assert model.depthwise.groups == model.depthwise.in_channels < 32
+    assert result.not_pruned.keys() == {"squeeze", "grouped", "head"}
+    assert "grouped is a grouped convolution" in result.not_pruned["squeeze"]
     assert model(torch.zeros(2, 3, 16, 16)).shape == (2, 4)
 
 
+def test_what_matters_less_and_costs_more_goes_first() -> None:
+    """Of two layers of like cost the insensitive one is cut; at like loss the dearer one."""
+    for rises, cost, cut_first in (
+        (({0.5: 1.0}, {0.5: 0.1}), {**COST, "conv3x3": 1.0}, "2"),
+        (({0.5: 0.1}, {0.5: 1.0}), {**COST, "conv3x3": 1.0}, "0"),
+    ):
+        model = nn.Sequential(
+            nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4),
+        )  # fmt: skip
+        eligible = eligible_groups(model, SHAPE, 4)
+        known = {"0": rises[0], "2": rises[1]}
+        sensitivity = [Sensitivity(g.root, 16, known[g.root]) for g in eligible.groups]
+        ranking = Ranking("l2", [torch.ones(16) for _ in sensitivity], sensitivity, cost)
+        result = prune_channels(
+            model, SHAPE, eligible, ranking, Rounding(4, None), 0.8 * eligible.macs
+        )
+        assert result.channels.keys() == {cut_first}
+
+
 def test_a_target_out_of_reach_says_how_far_it_got(rig) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(ModelError, match=r"reached \d+% .*prune.macs_fraction asks for 1%"):
-        prune_channels(rig.model, (3, 16, 16), macs_fraction=0.01, round_to=16)
+    message = r"reached \d+% .*prune.macs_fraction asks for 1%.*most are left in net.*16 channels"
+    with pytest.raises(ModelError, match=message):
+        cut(rig.model, (3, 16, 16), macs_fraction=0.01, round_to=16)
 
 
 def test_a_model_without_layers_is_refused() -> None:
     with pytest.raises(ModelError, match="no convolution or linear layer"):
-        prune_channels(nn.Flatten(), (3, 16, 16), macs_fraction=0.5, round_to=8)  # type: ignore[arg-type]
+        cut(nn.Flatten(), (3, 16, 16), macs_fraction=0.5, round_to=8)
+
+
+def test_a_model_that_can_lose_nothing_names_its_layers() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv2d(16, 8, 3), nn.Flatten(),
+        nn.Linear(128, 4),
+    )  # fmt: skip
+    message = (
+        r"no layer can be pruned \(5: its outputs are the model's; 0: 1 norms each channel by all "
+        r"of them; 3: has 8 channels, and stays a multiple of 8\)"
+    )
+    with pytest.raises(ModelError, match=message):
+        cut(model, SHAPE, macs_fraction=0.5, round_to=8)

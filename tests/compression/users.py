@@ -113,20 +113,11 @@ class Attention(nn.Module):
         return self.proj(out.transpose(1, 2).reshape(batch, tokens, dim))  # type: ignore[no-any-return]
 
 
-class TorchAttention(nn.Module):
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.attention(x, x, x, need_weights=False)[0]  # type: ignore[no-any-return]
-
-
 class EncoderBlock(nn.Module):
-    def __init__(self, dim: int, heads: int, mlp_dim: int, attention: type[nn.Module]) -> None:
+    def __init__(self, dim: int, heads: int, mlp_dim: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.attn = attention(dim, heads)
+        self.attn = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, mlp_dim), nn.GELU(), nn.Linear(mlp_dim, dim))
 
@@ -141,7 +132,6 @@ class VisionTransformer(nn.Module):
         in_channels: int,
         image_size: tuple[int, int],
         num_classes: int,
-        attention: type[nn.Module],
         dim: int = 32,
         patch: int = 4,
     ) -> None:
@@ -150,7 +140,7 @@ class VisionTransformer(nn.Module):
         self.patch_embed = nn.Conv2d(in_channels, dim, patch, patch)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.pos_embed = nn.Parameter(torch.randn(1, num_patches + 1, dim) * 0.02)
-        self.blocks = nn.Sequential(*(EncoderBlock(dim, 4, 4 * dim, attention) for _ in range(2)))
+        self.blocks = nn.Sequential(*(EncoderBlock(dim, 4, 4 * dim) for _ in range(2)))
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, num_classes)
 
@@ -169,18 +159,14 @@ def mobilenet(in_channels: int, _: tuple[int, int], num_classes: int) -> nn.Modu
 
 
 def vit(in_channels: int, image_size: tuple[int, int], num_classes: int) -> nn.Module:
-    return VisionTransformer(in_channels, image_size, num_classes, Attention)
-
-
-def torch_vit(in_channels: int, image_size: tuple[int, int], num_classes: int) -> nn.Module:
-    return VisionTransformer(in_channels, image_size, num_classes, TorchAttention)
+    return VisionTransformer(in_channels, image_size, num_classes)
 
 
 class EncoderViT(VisionTransformer):
     """With torch's own encoder, which may take a fast path around its layers in evaluation."""
 
     def __init__(self, in_channels: int, image_size: tuple[int, int], num_classes: int) -> None:
-        super().__init__(in_channels, image_size, num_classes, Attention)
+        super().__init__(in_channels, image_size, num_classes)
         layer = nn.TransformerEncoderLayer(32, 4, 128, activation="gelu", batch_first=True)
         self.blocks = nn.TransformerEncoder(layer, 2)  # type: ignore[assignment]
 

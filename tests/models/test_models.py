@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from lowtide.compression.prune import prune_channels
 from lowtide.errors import ArtifactError, ModelError, UsageError
 from lowtide.models.cost import count_macs, require_no_larger
 from lowtide.models.factory import ModelSpec, build
 from lowtide.models.family import NAMED, Stage, TideNetConfig, config_of
 from lowtide.models.weights import load_model, save_model
+from tests.compression.pruning import cut
 
 
 def spec(factory: str = "tidenet-s", channels: int = 3, size: tuple[int, int] = (16, 16)):  # type: ignore[no-untyped-def]
@@ -90,7 +90,7 @@ def test_a_factory_that_cannot_be_used(name: str, message: str) -> None:
 
 def test_pruning_removes_channels_and_the_file_brings_them_back(tmp_path: Path) -> None:
     model = build(spec())
-    result = prune_channels(model, (3, 16, 16), macs_fraction=0.6, round_to=8)
+    result = cut(model, (3, 16, 16), macs_fraction=0.6, round_to=8)
     assert result.macs_after <= 0.6 * result.macs_before
     assert result.macs_after == count_macs(model, (3, 16, 16))
     assert result.parameters_after < result.parameters_before

@@ -1,101 +1,101 @@
 """Structured pruning: whole channels leave, with everything that depends on them.
 
-Dependencies between layers are torch-pruning's business (Fang et al., "DepGraph", 2023);
-importance is the L2 norm over each group of coupled weights.
+A notch at a time goes from where the estimated loss for each second saved is least, until the
+multiply-adds are down to the target.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import ceil, inf
 
-import torch
+import numpy as np
 from torch import nn
 
-from lowtide.errors import ModelError
+from lowtide.compression.eligible import Eligible
+from lowtide.compression.ranking import Ranking
+from lowtide.compression.rounding import Rounding
+from lowtide.compression.sensitivity import Sensitivity, estimated_loss, order
 from lowtide.models.cost import count_macs, count_parameters
-
-STEPS = 20  # rounds of offers; enough for the deepest cut
+from lowtide.objective.removal import take_out
+from lowtide.params import Importance
 
 
 @dataclass(frozen=True)
 class PruneResult:
+    """`seconds_per_mac`: by kind of layer, as measured for the choice of what leaves."""
+
     macs_before: int
     macs_after: int
     parameters_before: int
     parameters_after: int
     channels: dict[str, tuple[int, int]]  # layer -> output channels before and after
+    not_pruned: dict[str, str]  # layer -> why it keeps its outputs
+    importance: Importance
+    round_to: Rounding
+    sensitivity: list[Sensitivity] | None
+    seconds_per_mac: dict[str, float]
 
 
 def prune_channels(
     model: nn.Module,
     input_shape: tuple[int, int, int],
-    *,
-    macs_fraction: float,
-    round_to: int,
+    eligible: Eligible,
+    ranking: Ranking,
+    rounding: Rounding,
+    target_macs: float,
 ) -> PruneResult:
-    """Remove channels in place until at most `macs_fraction` of the multiply-adds are left.
-
-    The last linear layer keeps its outputs. Channel counts stay multiples of `round_to`.
-
-    Raises:
-        ModelError: nothing can be removed, or the target cannot be reached; says how far it got.
-    """
-    import torch_pruning
-
-    last = _last_linear(model)
-    before, parameters = count_macs(model, input_shape), count_parameters(model)
-    channels = _channels(model)
-    importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
-    pruner = torch_pruning.pruner.BasePruner(
-        model,
-        torch.zeros(1, *input_shape),
-        importance=importance,
-        iterative_steps=STEPS,
-        pruning_ratio=0.95,
-        global_pruning=True,
-        round_to=round_to,
-        ignored_layers=[last],
-    )
-    after = before
-    for _ in range(STEPS):
-        # A step offers a notch off every group of coupled layers; the least important go first.
-        offered = list(pruner.step(interactive=True))
-        for group in sorted(offered, key=lambda group: _share(pruner, importance, group)):
-            if after <= macs_fraction * before:
-                break
-            group.prune()
-            after = count_macs(model, input_shape)
-    if after > macs_fraction * before:
-        raise ModelError(
-            f"pruning reached {after / before:.0%} of the multiply-adds, prune.macs_fraction asks "
-            f"for {macs_fraction:.0%}: raise it, or lower prune.round_to"
-        )
-    changed = {
-        name: (channels[name], count)
-        for name, count in _channels(model).items()
-        if count != channels[name]
+    """Remove channels in place until at most `target_macs` multiply-adds are left for an image, or
+    as many as there are with the least channels that `rounding` allows."""
+    kept = _plan(eligible, ranking, target_macs, rounding.multiple)
+    leaving = [
+        order(score)[: len(score) - k] for score, k in zip(ranking.scores, kept, strict=True)
+    ]
+    macs, parameters = count_macs(model, input_shape), count_parameters(model)
+    take_out(model, input_shape, eligible.groups, leaving)
+    channels = {
+        name: (group.num_channels, k)
+        for group, k in zip(eligible.groups, kept, strict=True)
+        for name in group.written
+        if k < group.num_channels
     }
-    return PruneResult(before, after, parameters, count_parameters(model), changed)
+    return PruneResult(
+        macs, count_macs(model, input_shape), parameters, count_parameters(model), channels,
+        eligible.not_pruned, ranking.importance, rounding, ranking.sensitivity,
+        ranking.seconds_per_mac,
+    )  # fmt: skip
 
 
-def _share(pruner: Any, importance: Any, group: Any) -> float:
-    """How much of the group's importance lies in the channels that would be removed."""
-    dependency, removed = group[0].dep, group[0].idxs
-    layer, prune = dependency.target.module, dependency.handler
-    every = list(range(pruner.DG.get_out_channels(layer)))
-    scores = importance(pruner.DG.get_pruning_group(layer, prune, every))
-    return float(scores[removed].sum() / scores.sum())
+def _plan(eligible: Eligible, ranking: Ranking, target_macs: float, round_to: int) -> list[int]:
+    """Channels to keep in each group."""
+    kept = [group.num_channels for group in eligible.groups]
+    losses = _losses(ranking)
+    while sum(eligible.macs_with(kept).values()) > target_macs:
+        now, offers = _seconds(eligible, ranking, kept), []
+        for index, width in enumerate(kept):
+            narrower = (ceil(width / round_to) - 1) * round_to
+            if narrower == 0:
+                continue
+            then = [*kept[:index], narrower, *kept[index + 1 :]]
+            saved = now - _seconds(eligible, ranking, then)
+            lost = losses[index][narrower] - losses[index][width]
+            offers.append((lost / saved if saved > 0 else inf, then))
+        if not offers:
+            break
+        kept = min(offers)[1]
+    return kept
 
 
-def _channels(model: nn.Module) -> dict[str, int]:
-    return {
-        name: module.out_channels if isinstance(module, nn.Conv2d) else module.out_features
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    }
+def _losses(ranking: Ranking) -> list[np.ndarray]:
+    """[channels + 1] for each group: estimated rise of the loss where so many are kept."""
+    if ranking.sensitivity is None:
+        return [estimated_loss(score, None)[::-1] for score in ranking.scores]
+    return [
+        estimated_loss(score, of)[::-1]
+        for score, of in zip(ranking.scores, ranking.sensitivity, strict=True)
+    ]
 
 
-def _last_linear(model: nn.Module) -> nn.Module:
-    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    if not layers:
-        raise ModelError("the model has no convolution or linear layer that could be pruned")
-    return layers[-1]
+def _seconds(eligible: Eligible, ranking: Ranking, kept: Sequence[int]) -> float:
+    """Of one image, with so many channels left in each group."""
+    left = eligible.macs_with(kept)
+    return sum(ranking.seconds_per_mac[cost.kind] * left[cost.name] for cost in eligible.costs)

@@ -1,8 +1,10 @@
 """Models as safetensors: weights, and in the metadata what rebuilds the network around them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,10 +16,25 @@ from lowtide.errors import ArtifactError
 from lowtide.models.factory import Classifier, ModelSpec, build
 
 
-def save_model(path: Path, model: Classifier, spec: ModelSpec) -> None:
+def save_model(
+    path: Path, model: Classifier, spec: ModelSpec, notes: Mapping[str, Any] | None = None
+) -> None:
+    """`notes`: JSON that is kept in the file, for `read_notes`."""
     tensors = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+    metadata = {"lowtide": json.dumps(asdict(spec))}
+    if notes is not None:
+        metadata["notes"] = json.dumps(notes)
     with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={"lowtide": json.dumps(asdict(spec))})
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def read_notes(path: Path) -> dict[str, Any] | None:
+    """None where there are none, or no file that can be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {})["notes"])  # type: ignore[no-any-return]
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
 
 
 def load_model(path: Path) -> tuple[Classifier, ModelSpec]:

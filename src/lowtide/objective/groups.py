@@ -116,7 +116,9 @@ def dependency_graph(model: nn.Module, input_shape: tuple[int, int, int]) -> Any
     device = next(model.parameters()).device
     example = torch.zeros(1, *input_shape, device=device)
     modes = {module: module.training for module in model.modules()}
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     try:
+        model.requires_grad_(True)  # it follows gradients
         return torch_pruning.DependencyGraph().build_dependency(
             model, example_inputs=example, verbose=False
         )
@@ -128,6 +130,8 @@ def dependency_graph(model: nn.Module, input_shape: tuple[int, int, int]) -> Any
     finally:  # it was traced in evaluation
         for module, mode in modes.items():
             module.training = mode
+        for parameter in frozen:
+            parameter.requires_grad_(False)
 
 
 def last_layer(model: nn.Module, input_shape: tuple[int, int, int]) -> list[nn.Module]:

@@ -40,6 +40,16 @@ def remove_channels(
     """
     for parameter in model.parameters():  # pruned along with the parameter
         parameter.grad = optimizer.state[parameter].get("momentum_buffer")
+    return take_out(model, input_shape, groups, leaving)
+
+
+def take_out(
+    model: nn.Module,
+    input_shape: tuple[int, int, int],
+    groups: Sequence[ChannelGroup],
+    leaving: Sequence[Sequence[int]],
+) -> list[Removed]:
+    """The channels leave the model, in place; its parameters are new objects afterwards."""
     graph = dependency_graph(model, input_shape)
     removed: list[Removed] = []
     for group, channels in zip(groups, leaving, strict=True):

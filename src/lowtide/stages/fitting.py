@@ -56,6 +56,7 @@ def run_fit(
     later_work: float,
     *,
     controlled: bool = False,
+    earlier: Sequence[dict[str, float]] = (),
 ) -> dict[str, Any]:
     """Fit `model` in place, paced by the plan; returns what the report says of it.
 
@@ -63,6 +64,7 @@ def run_fit(
 
     `later_work`: what the stages after this one still need, in units of this fit's work.
     `controlled`: the controller section holds.
+    `earlier`: rows of the epochs that the stage has had before this fit.
 
     Raises:
         UsageError: the training budget does not last for one epoch.
@@ -80,16 +82,20 @@ def run_fit(
     known = None if again is None else again.power_profile
     with (
         power_levels(num_limits, context, known, eta) as levels,
-        Progression(context.stage, context.window, context.run, recipe.epochs) as progression,
+        Progression(
+            context.stage, context.window, context.run, recipe.epochs, len(earlier)
+        ) as progression,
         leaving.listening(),
     ):
         pacer = _pacer(params, replace(context, clock=leaving.clock), work, levels, later_work)
-        curves = ObjectiveCurves(make_weights(params), budget, context.window, context.run)
+        curves = ObjectiveCurves(
+            make_weights(params), budget, context.window, context.run, len(earlier)
+        )
         hooks: list[Hook] = [leaving, pacer, progression, curves, guard]
         hooks = hooks if levels is None else [levels, *hooks]
         fit_in_budget(work, led(hooks, world))
     model.cpu()
-    _log_curves(context, work.progress.history)
+    _log_curves(context, [*earlier, *work.progress.history])
     report = _report(work, pacer, start)
     if isinstance(steering, Controller):
         report |= log_decisions(steering, context)

@@ -36,10 +36,16 @@ def energy_text(totals: Totals) -> str:
 
 
 class Progression(Hook):
-    """A training hook: progress bar with energy and grams so far, live metrics each second."""
+    """A training hook: progress bar with energy and grams so far, live metrics each second.
 
-    def __init__(self, stage: str, meter: Meter, run: Metrics, epochs: int) -> None:
-        self._stage, self._meter, self._run, self._epochs = stage, meter, run, epochs
+    earlier: epochs that the stage has had before these.
+    """
+
+    def __init__(
+        self, stage: str, meter: Meter, run: Metrics, epochs: int, earlier: int = 0
+    ) -> None:
+        self._stage, self._meter, self._run = stage, meter, run
+        self._epochs, self._earlier = epochs, earlier
         self._bar = Bar(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
             TimeRemainingColumn(), TextColumn("{task.fields[energy]}"),
@@ -69,14 +75,17 @@ class Progression(Hook):
         self._bar.update(
             self._task, completed=step + 1, total=num_steps, energy=energy_text(totals)
         )
+        step += self._earlier * num_steps / self._epochs
         self._run.log_metrics({"loss": loss, **_energy_metrics(totals)}, int(step))
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         self._meter.sample()
         totals = self._meter.totals()
+        epoch += self._earlier
         self._run.log_metrics({**metrics, **_energy_metrics(totals)}, epoch)
+        epochs = self._earlier + self._epochs
         self._bar.console.print(
-            f"{self._stage}: epoch {epoch}/{self._epochs}  loss {metrics['train_loss']:.3f}  "
+            f"{self._stage}: epoch {epoch}/{epochs}  loss {metrics['train_loss']:.3f}  "
             f"val accuracy {metrics['val_accuracy']:.4f}  {energy_text(totals)}",
             soft_wrap=True,
         )
@@ -86,11 +95,14 @@ class ObjectiveCurves(Hook):
     """A training hook: the three terms of L = alpha L_accuracy + beta E + gamma C, each epoch.
 
     L_accuracy is the validation loss; energy and emissions, of this and earlier stages, are in
-    units of their budgets.
+    units of their budgets. earlier: epochs that the stage has had before these.
     """
 
-    def __init__(self, weights: Weights, budget: Budget, meter: Meter, run: Metrics) -> None:
+    def __init__(
+        self, weights: Weights, budget: Budget, meter: Meter, run: Metrics, earlier: int = 0
+    ) -> None:
         self._weights, self._budget, self._meter, self._run = weights, budget, meter, run
+        self._earlier = earlier
 
     def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         totals, weights = self._meter.totals(), self._weights
@@ -100,7 +112,7 @@ class ObjectiveCurves(Hook):
             terms["objective_energy"] = weights.cost(used_kwh, 0.0)
         if used_g is not None:
             terms["objective_carbon"] = weights.cost(0.0, used_g)
-        self._run.log_metrics(terms, epoch)
+        self._run.log_metrics(terms, self._earlier + epoch)
 
 
 def _energy_metrics(totals: Totals) -> dict[str, float]:

@@ -1,0 +1,136 @@
+"""A score for each channel of a group: how much the network would miss it."""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import chain, count, islice
+
+import torch
+from torch import Tensor, nn
+
+from lowtide.data.batches import Batch, Batches
+from lowtide.errors import ModelError
+from lowtide.objective.calibration import seconds_per_mac
+from lowtide.objective.groups import NORMS, ChannelGroup, dependency_graph
+from lowtide.objective.learning import GateLearning
+from lowtide.objective.removal import pruning_group
+from lowtide.params import Importance
+from lowtide.training.losses import LossFunction
+
+PRESSURE = 1.0  # of energy on the gates: as much as the loss
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Batches of training images, and the loss that fine-tuning will have."""
+
+    train: Batches
+    loss: LossFunction
+    num_batches: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        return islice(chain.from_iterable(map(self.train.epoch, count())), self.num_batches)
+
+
+def channel_scores(
+    model: nn.Module,
+    input_shape: tuple[int, int, int],
+    groups: Sequence[ChannelGroup],
+    how: Importance,
+    lessons: Lessons,
+) -> list[Tensor]:
+    """Non-negative scores [channels] of each group; they compare within it. The model stays as it
+    is.
+
+    Raises:
+        ModelError: the layer has no batch norm to go by, or weights that are not finite.
+    """
+    if how == "l2":
+        scores = _group_norms(model, input_shape, groups)
+    elif how == "bn-scale":
+        scores = [_norm_weights(model, group) for group in groups]
+    elif how == "taylor":
+        scores = _first_order(deepcopy(model).eval(), groups, lessons)
+    else:
+        scores = _learnt_gates(deepcopy(model).eval(), input_shape, groups, lessons)
+    for group, score in zip(groups, scores, strict=True):
+        if not torch.isfinite(score).all():
+            raise ModelError(
+                f"{group.root} has weights, or gradients, that are infinite or NaN: train the "
+                "model again with a lower learning_rate"
+            )
+    return [score.cpu() for score in scores]
+
+
+def _group_norms(
+    model: nn.Module, input_shape: tuple[int, int, int], groups: Sequence[ChannelGroup]
+) -> list[Tensor]:
+    """Mean squared L2 norm of the weights that come and go with a channel, by torch-pruning."""
+    import torch_pruning
+
+    norm = torch_pruning.importance.GroupMagnitudeImportance(p=2, normalizer=None)
+    graph = dependency_graph(model, input_shape)
+    return [norm(pruning_group(graph, model, group, range(group.num_channels))) for group in groups]
+
+
+def _norm_weights(model: nn.Module, group: ChannelGroup) -> Tensor:
+    """Mean |gamma| (Liu et al., "Network Slimming", 2017)."""
+    norms = [model.get_submodule(name) for name in group.gated]
+    if not all(isinstance(module, NORMS) for module in norms):
+        raise ModelError(
+            f"{group.root} has no batch norm, which prune.importance bn-scale goes by: take l2, "
+            "taylor or gates"
+        )
+    weights = [model.get_parameter(f"{name}.weight").detach().abs() for name in group.gated]
+    return torch.stack(weights).mean(0)
+
+
+def _first_order(
+    trial: nn.Module, groups: Sequence[ChannelGroup], lessons: Lessons
+) -> list[Tensor]:
+    """|sum of w dL/dw| over the weights that give a channel, mean over batches.
+
+    It is what the loss loses to first order where the channel becomes 0 (Molchanov et al.,
+    "Importance Estimation for Neural Network Pruning", 2019, eq. 8): shifts count as well, and
+    norms keep the statistics that they have in evaluation.
+    """
+    scores = [torch.zeros(group.num_channels) for group in groups]
+    for batch in lessons:
+        trial.zero_grad()
+        lessons.loss(batch, trial(batch.images).float()).backward()  # type: ignore[no-untyped-call]
+        for score, group in zip(scores, groups, strict=True):
+            score += _weight_times_gradient(trial, group).abs().cpu() / lessons.num_batches
+    return scores
+
+
+def _weight_times_gradient(model: nn.Module, group: ChannelGroup) -> Tensor:
+    """[channels], summed over the weights of the modules that give them."""
+    total = torch.zeros(group.num_channels, device=next(model.parameters()).device)
+    for name in group.gated:
+        for weight in model.get_submodule(name).parameters(recurse=False):
+            if weight.grad is not None:
+                product = weight.detach() * weight.grad
+                total += product.reshape(group.num_channels, -1).sum(1)
+    return total
+
+
+def _learnt_gates(
+    trial: nn.Module,
+    input_shape: tuple[int, int, int],
+    groups: Sequence[ChannelGroup],
+    lessons: Lessons,
+) -> list[Tensor]:
+    """Probability that a channel's gate is open, learnt with the weights as they are."""
+    images = next(iter(lessons)).images
+    cost = seconds_per_mac(trial, images)
+    learning = GateLearning(trial, input_shape, cost, lessons.num_batches)
+    trial.requires_grad_(False)
+    for step, batch in enumerate(lessons):
+        learning.gates.draw((lessons.train.seed, step))
+        lessons.loss(batch, trial(batch.images).float()).backward()  # type: ignore[no-untyped-call]
+        learning.gates.pull()
+        learning.penalty(PRESSURE).backward()  # type: ignore[no-untyped-call]
+        learning.step()
+    found = [group.root for group in learning.gates.groups]
+    learnt = dict(zip(found, learning.gates.open_probability(), strict=True))
+    return [learnt[group.root].detach() for group in groups]

@@ -1,0 +1,83 @@
+"""What the network loses where a group loses channels: measured on images it was not trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lowtide.data.batches import Batches
+from lowtide.objective.closing import closed
+from lowtide.objective.groups import ChannelGroup
+from lowtide.training.step import evaluate
+
+SHARES = (0.25, 0.5, 0.75)  # of a group's channels, the least important ones
+TIE = 1e-6  # of a loss: where none is measured, importance alone decides
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """By how much the validation loss rises without a share of the channels written by `layer`."""
+
+    layer: str
+    num_channels: int
+    rises: dict[float, float]  # share of the channels -> rise of the mean cross-entropy
+
+
+def measure_sensitivity(
+    model: nn.Module, groups: Sequence[ChannelGroup], scores: Sequence[Tensor], images: Batches
+) -> list[Sensitivity]:
+    """One group at a time; the channels give 0 meanwhile, which is as if they had left."""
+    device = next(model.parameters()).device
+
+    def loss() -> float:
+        return evaluate(model, images, device, "fp32")[0]
+
+    def without(group: ChannelGroup, channels: list[int]) -> float:
+        with closed(model, group, channels):
+            return loss()
+
+    training, whole = model.training, loss()
+    rises = [
+        {
+            share: without(group, order(score)[: round(share * len(score))]) - whole
+            for share in SHARES
+        }
+        for group, score in zip(groups, scores, strict=True)
+    ]
+    model.train(training)
+    return [
+        Sensitivity(group.root, group.num_channels, of)
+        for group, of in zip(groups, rises, strict=True)
+    ]
+
+
+def order(score: Tensor) -> list[int]:
+    """Channels, the least important first."""
+    return torch.argsort(score, stable=True).tolist()
+
+
+def estimated_loss(score: Tensor, sensitivity: Sensitivity | None) -> np.ndarray:
+    """[channels + 1]: what the loss rises by without the k least important channels.
+
+    The share of importance that has gone tells where between the measured rises; without them it is
+    the estimate itself.
+    """
+    gone = _share_gone(score)
+    if sensitivity is None:
+        return gone
+    size = len(score)
+    knots = [0.0, *(gone[round(share * size)] for share in sensitivity.rises)]
+    rises = [0.0, *np.maximum.accumulate(np.maximum([*sensitivity.rises.values()], 0.0))]
+    steepest = max(rises[-1] - rises[-2], rises[-1] / (len(rises) - 1))
+    estimate: np.ndarray = np.interp(gone, [*knots, 1.0], [*rises, rises[-1] + steepest])
+    return estimate + TIE * gone
+
+
+def _share_gone(score: Tensor) -> np.ndarray:
+    """[channels + 1]: of the group's importance, in its k least important channels."""
+    ordered = np.sort(score.numpy().astype(np.float64))
+    total = ordered.sum()
+    parts = ordered / total if total > 0 else np.full(len(ordered), 1 / len(ordered))
+    return np.concatenate([[0.0], np.cumsum(parts)])
