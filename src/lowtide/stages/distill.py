@@ -43,7 +43,7 @@ def _student(params: Params) -> tuple[Classifier, ModelSpec]:
     """Untrained; where none is named the teacher, with its weights.
 
     Raises:
-        UsageError: it takes more multiply-adds than its teacher.
+        UsageError: it takes more multiply-adds than its teacher before channels left that.
     """
     teacher, spec = load_model(artifacts.TEACHER)
     if params.model.student is None:
@@ -52,5 +52,5 @@ def _student(params: Params) -> tuple[Classifier, ModelSpec]:
     own = model_spec(params.model.student, card)
     torch.manual_seed(params.seed)
     student = build(own)
-    require_no_larger(student, teacher, card.shape)
+    require_no_larger(student, build(spec), card.shape)
     return student, own
