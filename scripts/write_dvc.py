@@ -44,9 +44,16 @@ STAGES: dict[str, dict[str, list[str]]] = {
         "plots": ["reports/prune_curve.csv"],
     },
     "quantize": {
-        "params": ["seed", "quantize", "export.opset", "export.preprocessing"],
+        "params": [
+            "seed",
+            "quantize",
+            "export.opset",
+            "export.preprocessing",
+            "evaluate.batch_size",
+            "evaluate.num_threads",
+        ],
         "deps": [DATA, "artifacts/pruned.safetensors"],
-        "outs": ["artifacts/pruned.onnx", "artifacts/quantized.onnx"],
+        "outs": ["artifacts/pruned.onnx", "artifacts/quantized.onnx", "artifacts/half.onnx"],
     },
     "export": {
         "params": ["export"],

@@ -184,7 +184,8 @@ class PruneParams(DistillParams):
 
 class QuantizeParams(Section):
     calibration_images: Count
-    method: Literal["minmax", "entropy", "percentile"]
+    method: Literal["auto", "minmax", "entropy", "percentile"]
+    sensitivity_layers: Annotated[int, Field(ge=0)]  # measured one by one, the slowest first
     val_accuracy_drop_max: NonNegative
 
 

@@ -1,95 +1,65 @@
-"""Static int8: weights per channel, activations calibrated on training images, QDQ format."""
+"""Static int8 in the QDQ format: weights per channel, activations in calibrated ranges."""
 
-import logging
-import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
+import onnx
+from onnx import numpy_helper
 
 from lowtide.artifacts import atomic
-from lowtide.runtime.onnx_model import INPUT, OnnxModel
-
-STEM_CHANNELS = 4  # a convolution with this few inputs loses time in int8: it stays float
-
-
-class _Calibration:
-    """Feeds uint8 images [N, C, H, W] to ONNX Runtime's calibrators in batches."""
-
-    def __init__(
-        self,
-        images: np.ndarray,
-        prepare: Callable[[np.ndarray], np.ndarray],
-        batch_size: int = 64,
-    ) -> None:
-        self._batches = iter(
-            prepare(np.ascontiguousarray(images[start : start + batch_size]))
-            for start in range(0, len(images), batch_size)
-        )
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        batch = next(self._batches, None)
-        return None if batch is None else {INPUT: batch}
+from lowtide.compression.calibrate import Ranges
+from lowtide.compression.layers import BETWEEN, LAYERS, layers
 
 
-def quantize_static(
-    source: Path,
-    target: Path,
-    calibration_images: np.ndarray,
-    method: Literal["minmax", "entropy", "percentile"],
-) -> list[str]:
-    """Write the int8 version of an fp32 ONNX file; returns the layers that stayed float."""
+@dataclass(frozen=True)
+class Plan:
+    """What an int8 file is made with."""
+
+    ranges: Ranges
+    float_layers: frozenset[str] = frozenset()
+    bias_shifts: Mapping[str, np.ndarray] = field(default_factory=dict)  # by int8 layer, [channels]
+
+
+def write_int8(model: onnx.ModelProto, target: Path, plan: Plan) -> None:
+    """Write the int8 version of an fp32 graph."""
+    with atomic(target) as temporary:
+        onnx.save(quantized(model, plan), temporary)
+
+
+def quantized(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
+    """uint8 activations and int8 weights, between QuantizeLinear and DequantizeLinear nodes."""
     from onnxruntime import quantization as ort
 
-    methods = {
-        "minmax": ort.CalibrationMethod.MinMax,
-        "entropy": ort.CalibrationMethod.Entropy,
-        "percentile": ort.CalibrationMethod.Percentile,
+    low_high = {
+        name: (np.float32(low), np.float32(high)) for name, (low, high) in plan.ranges.items()
     }
-    kept = _float_layers(source)
-    logging.getLogger().addFilter(_no_preprocess_hint)
-    try:
-        with atomic(target) as temporary, tempfile.TemporaryDirectory() as folder:
-            prepared = Path(folder) / "prepared.onnx"
-            ort.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-            ort.quantize_static(
-                str(prepared),
-                str(temporary),
-                _Calibration(calibration_images, OnnxModel(source).prepare),
-                quant_format=ort.QuantFormat.QDQ,
-                op_types_to_quantize=[
-                    "Conv",
-                    "Gemm",
-                    "MatMul",
-                    "Add",
-                    "MaxPool",
-                    "Relu",
-                    "GlobalAveragePool",
-                ],
-                nodes_to_exclude=kept,
-                per_channel=True,
-                activation_type=ort.QuantType.QUInt8,
-                weight_type=ort.QuantType.QInt8,
-                calibrate_method=methods[method],
-            )
-    finally:
-        logging.getLogger().removeFilter(_no_preprocess_hint)
-    return kept
+    quantizer = ort.QDQQuantizer(
+        _shifted(model, plan),
+        per_channel=True,
+        reduce_range=False,
+        weight_qType=ort.QuantType.QInt8,
+        activation_qType=ort.QuantType.QUInt8,
+        tensors_range=ort.TensorsData(ort.CalibrationMethod.MinMax, low_high),
+        nodes_to_quantize=[],
+        nodes_to_exclude=sorted(plan.float_layers),
+        op_types_to_quantize=sorted(LAYERS | BETWEEN),
+        extra_options={},
+    )
+    quantizer.quantize_model()
+    done: onnx.ModelProto = quantizer.model.model
+    return done
 
 
-def _no_preprocess_hint(record: logging.LogRecord) -> bool:
-    return "pre-processing before quantization" not in record.getMessage()
-
-
-def _float_layers(path: Path) -> list[str]:
-    """Convolutions on the raw image: too few input channels for int8 to pay."""
-    import onnx
-
-    graph = onnx.load(path).graph
-    weights = {tensor.name: tensor.dims for tensor in graph.initializer}
-    return [
-        node.name
-        for node in graph.node
-        if node.op_type == "Conv" and weights.get(node.input[1], (0, 99))[1] <= STEM_CHANNELS
-    ]
+def _shifted(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
+    """A copy whose int8 layers have their biases corrected."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    tensors = {tensor.name: tensor for tensor in copy.graph.initializer}
+    for node in layers(copy):
+        shift = plan.bias_shifts.get(node.name)
+        if shift is not None and node.name not in plan.float_layers:
+            bias = tensors[node.input[2]]
+            bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + shift, bias.name))
+    return copy

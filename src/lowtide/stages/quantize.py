@@ -1,44 +1,122 @@
-"""The pruned student in int8, calibrated on training images that were held out of training."""
+"""The pruned student in int8 or 16 bits, where this runtime gains by it and the answers stay."""
 
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from lowtide import artifacts
+from lowtide.compression.calibrate import observe, ranges
+from lowtide.compression.compare import accuracy, compare
+from lowtide.compression.half import HALVES, write_half
+from lowtide.compression.keep import Candidate, fastest
+from lowtide.compression.layer_times import layer_times
+from lowtide.compression.layers import layers
+from lowtide.compression.mixed import Layer, float_names, sensitivities, table
 from lowtide.compression.onnx_export import export_onnx
-from lowtide.compression.quantize import quantize_static
+from lowtide.compression.quantize import Plan
+from lowtide.compression.trial import Trial, by_method, corrected, mixed
 from lowtide.data.batches import load_split
 from lowtide.models.weights import load_model
 from lowtide.params import Params
 from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.stages.context import StageContext
 
+PROBED_IMAGES = 256  # at most so many for what takes a session of the runtime a layer
+
 
 def run(params: Params, context: StageContext) -> dict[str, Any]:
-    recipe = params.quantize
+    recipe, num_threads = params.quantize, params.evaluate.num_threads
+    held_out = load_split(artifacts.DATA, "val")
+    calibration = _calibration_images(params, context)
+    trial = Trial(_exported(params), artifacts.QUANTIZED, held_out, num_threads)
+    fp32 = accuracy(OnnxModel(artifacts.PRUNED_ONNX, num_threads), held_out)
+    accuracy_min = fp32 - recipe.val_accuracy_drop_max
+
+    observed = observe(trial.model, calibration)
+    method, methods = by_method(trial, observed, recipe.method)
+    plan = Plan(ranges(observed, method))
+    found = _layer_table(params, trial, plan)
+    plan = replace(plan, float_layers=float_names(found))
+    reached = trial.accuracy(plan)
+    if reached < accuracy_min:
+        plan, reached = corrected(trial, plan, reached, calibration[:PROBED_IMAGES])
+    if reached < accuracy_min:
+        plan, reached, found = mixed(trial, plan, found, accuracy_min)
+    candidates = _candidates(params, trial, fp32)
+    return {
+        "model": fastest(candidates),
+        "accuracy": reached,
+        "accuracy_split": "val",
+        "accuracy_fp32": fp32,
+        "accuracy_drop": fp32 - reached,
+        "kept": candidates["int8"].kept,
+        "why": candidates["int8"].why,
+        "speedup": candidates["int8"].speedup,
+        "num_calibration_images": len(calibration),
+        "method": method,
+        "methods": methods,
+        "bias_corrected": bool(plan.bias_shifts),
+        "layers_kept_float": sorted(plan.float_layers),
+        "layers": [{**asdict(layer), "gain_s": layer.gain_s} for layer in found],
+        "half": {name: asdict(candidates[name]) for name in HALVES},
+    }
+
+
+def _exported(params: Params) -> onnx.ModelProto:
     model, spec = load_model(artifacts.PRUNED)
-    float_path = artifacts.PRUNED_ONNX
+    path = artifacts.PRUNED_ONNX
     export_onnx(
-        model, (spec.in_channels, *spec.image_size), float_path,
+        model, (spec.in_channels, *spec.image_size), path,
         opset=params.export.opset, preprocessing=params.export.preprocessing,
     )  # fmt: skip
-    held_out = load_split(artifacts.DATA, "val")
-    draw = np.random.default_rng(params.seed).permutation(len(held_out.labels))
-    chosen = np.sort(draw[: recipe.calibration_images])
-    kept_float = quantize_static(
-        float_path, artifacts.QUANTIZED, held_out.images[chosen], recipe.method
-    )
-    accuracy = {
-        name: float((OnnxModel(path).logits(held_out.images).argmax(1) == held_out.labels).mean())
-        for name, path in (("fp32", float_path), ("int8", artifacts.QUANTIZED))
-    }
-    drop = accuracy["fp32"] - accuracy["int8"]
-    return {
-        "accuracy": accuracy["int8"],
-        "accuracy_split": "val",
-        "accuracy_fp32": accuracy["fp32"],
-        "accuracy_drop": drop,
-        "kept": drop <= recipe.val_accuracy_drop_max,
-        "num_calibration_images": len(chosen),
-        "layers_kept_float": kept_float,
-    }
+    return onnx.load(path)
+
+
+def _calibration_images(params: Params, context: StageContext) -> np.ndarray:
+    """Training images, so that nothing is fitted to those that accuracy is taken on."""
+    split = load_split(artifacts.DATA, "train")
+    draw = np.random.default_rng(params.seed).permutation(len(split.labels))
+    chosen = np.sort(draw[: params.quantize.calibration_images])
+    if len(np.unique(split.labels[chosen])) == 1:
+        context.say(
+            f"all {len(chosen)} calibration images are of one class: ranges may not fit the "
+            "others; raise quantize.calibration_images"
+        )
+    return split.images[chosen]
+
+
+def _layer_table(params: Params, trial: Trial, plan: Plan) -> list[Layer]:
+    """What each layer gains and costs in int8; `plan` is what lies in the trial's file."""
+    names = [node.name for node in layers(trial.model)]
+    images = trial.held_out.images[:PROBED_IMAGES]
+    trial.accuracy(plan)
+    paths = {"float": artifacts.PRUNED_ONNX, "int8": trial.target}
+    seconds = layer_times(trial.model, paths, _batch(params, images), trial.num_threads)
+    slowest = sorted(names, key=lambda name: seconds["float"].get(name, 0), reverse=True)
+    tried = slowest[: params.quantize.sensitivity_layers]
+    return table(names, seconds, sensitivities(trial.model, plan.ranges, names, tried, images))
+
+
+def _batch(params: Params, images: np.ndarray) -> np.ndarray:
+    return np.resize(images, (params.evaluate.batch_size, *images.shape[1:]))
+
+
+def _candidates(params: Params, trial: Trial, fp32: float) -> dict[str, Candidate]:
+    """Each lower precision on this runtime; the quicker of the 16-bit files stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {"int8": trial.target} | {name: Path(folder) / f"{name}.onnx" for name in HALVES}
+        for name in HALVES:
+            write_half(trial.model, paths[name], name)
+        found = compare(
+            artifacts.PRUNED_ONNX, paths, trial.held_out,
+            accuracy_fp32=fp32, drop_max=params.quantize.val_accuracy_drop_max,
+            batch_size=params.evaluate.batch_size, num_threads=trial.num_threads,
+        )  # fmt: skip
+        best = max(HALVES, key=lambda name: found[name].speedup or 0)
+        with artifacts.atomic(artifacts.HALF) as temporary:
+            temporary.write_bytes(paths[best].read_bytes())
+    return found

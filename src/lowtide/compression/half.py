@@ -1,0 +1,47 @@
+"""16-bit floating point versions of an exported graph: float16 and bfloat16."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from lowtide.artifacts import atomic
+
+Half = Literal["float16", "bfloat16"]
+HALVES: tuple[Half, ...] = ("float16", "bfloat16")
+BFLOAT16_OPSET = 22  # the first in which a convolution may be of bfloat16
+
+
+def write_half(model: onnx.ModelProto, target: Path, kind: Half) -> None:
+    """Write an fp32 graph with its weights and activations in 16 bits; it still gives float32.
+
+    Whether the runtime executes it shows when it is opened.
+    """
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    if kind == "bfloat16":
+        model = onnx.version_converter.convert_version(model, BFLOAT16_OPSET)
+    half = convert_float_to_float16(model, keep_io_types=True)
+    if kind == "bfloat16":
+        _to_bfloat16(half)
+    with atomic(target) as temporary:
+        onnx.save(half, temporary)
+
+
+def _to_bfloat16(half: onnx.ModelProto) -> None:
+    """Every float16 of the graph becomes a bfloat16: weights, casts and declared types."""
+    import ml_dtypes
+
+    for tensor in half.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT16:
+            values = numpy_helper.to_array(tensor).astype(np.float32).astype(ml_dtypes.bfloat16)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    for node in half.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "to" and attribute.i == TensorProto.FLOAT16:
+                attribute.i = TensorProto.BFLOAT16
+    for value in half.graph.value_info:
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT16:
+            value.type.tensor_type.elem_type = TensorProto.BFLOAT16

@@ -1,0 +1,107 @@
+"""Which layers stay float: those that int8 slows down, and those that cost too much accuracy."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import onnx
+from scipy.special import log_softmax
+
+from lowtide.compression.activations import activations
+from lowtide.compression.calibrate import Ranges
+from lowtide.compression.quantize import Plan, quantized
+from lowtide.runtime.onnx_model import OUTPUT
+
+
+@dataclass(frozen=True)
+class Layer:
+    name: str
+    sensitivity: float | None  # nats: divergence of the answers if this layer alone is int8
+    float_s: float | None  # of one call on the measured batch; None: the profile does not show it
+    int8_s: float | None
+    precision: Literal["int8", "float"] = "int8"
+    why: str = "gains time"
+
+    @property
+    def gain_s(self) -> float | None:
+        return None if self.float_s is None or self.int8_s is None else self.float_s - self.int8_s
+
+
+def table(
+    names: Sequence[str],
+    seconds: Mapping[str, Mapping[str, float]],
+    sensitivity: Mapping[str, float],
+) -> list[Layer]:
+    """One entry a layer; those that int8 slows down stay float."""
+    return [
+        _by_time(
+            Layer(
+                name, sensitivity.get(name), seconds["float"].get(name), seconds["int8"].get(name)
+            )
+        )
+        for name in names
+    ]
+
+
+def _by_time(layer: Layer) -> Layer:
+    if layer.gain_s is None:
+        return replace(layer, why="not in the profile: taken as gaining")
+    if layer.gain_s <= 0:
+        return replace(layer, precision="float", why="int8 is slower here")
+    return layer
+
+
+def float_names(layers: Iterable[Layer]) -> frozenset[str]:
+    return frozenset(layer.name for layer in layers if layer.precision == "float")
+
+
+def sensitivities(
+    model: onnx.ModelProto, ranges: Ranges, names: Sequence[str], tried: Sequence[str],
+    images: np.ndarray,
+) -> dict[str, float]:  # fmt: skip
+    """Mean Kullback-Leibler divergence, in nats, from the float answers with one layer in int8.
+
+    names: all layers; tried: those that get a figure, one session of the runtime each.
+    """
+    true = _log_probabilities(model, images)
+    found = {}
+    for name in tried:
+        others = frozenset(names) - {name}
+        coded = _log_probabilities(quantized(model, Plan(ranges, others)), images)
+        found[name] = float((np.exp(true) * (true - coded)).sum(1).mean())
+    return found
+
+
+def _log_probabilities(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
+    batches = activations(model, [OUTPUT], images)
+    answers: np.ndarray = log_softmax(np.concatenate([one[OUTPUT] for one in batches]), axis=1)
+    return answers
+
+
+def return_to_float(
+    layers: Sequence[Layer],
+    accuracy: Callable[[frozenset[str]], float],
+    accuracy_min: float,
+) -> list[Layer]:
+    """Layers go back to float, the most divergence per second saved first, until it is accurate.
+
+    accuracy: of the exported file with the named layers in float.
+    """
+    left = list(layers)
+    order = sorted(
+        (layer for layer in layers if layer.precision == "int8"), key=_divergence_per_second,
+        reverse=True,
+    )  # fmt: skip
+    for layer in order:
+        place = left.index(layer)
+        left[place] = replace(layer, precision="float", why="too sensitive for what it gains")
+        if accuracy(float_names(left)) >= accuracy_min:
+            break
+    return left
+
+
+def _divergence_per_second(layer: Layer) -> float:
+    if layer.sensitivity is None or not layer.gain_s:
+        return 0.0
+    return layer.sensitivity / layer.gain_s
