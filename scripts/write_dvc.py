@@ -64,6 +64,7 @@ STAGES: dict[str, dict[str, list[str]]] = {
             "artifacts/pruned.safetensors",
             "artifacts/pruned.onnx",
             "artifacts/quantized.onnx",
+            "artifacts/half.onnx",
             "reports/train.json",
             "reports/distill.json",
             "reports/prune.json",
@@ -74,6 +75,7 @@ STAGES: dict[str, dict[str, list[str]]] = {
             "artifacts/student.fp32.onnx",
             "artifacts/model.fp32.onnx",
             "artifacts/model.int8.onnx",
+            "artifacts/model.half.onnx",
         ],
     },
     "evaluate": {
@@ -87,6 +89,7 @@ STAGES: dict[str, dict[str, list[str]]] = {
             "artifacts/student.fp32.onnx",
             "artifacts/model.fp32.onnx",
             "artifacts/model.int8.onnx",
+            "artifacts/model.half.onnx",
             "reports/export.json",
         ],
         "outs": [],

@@ -32,6 +32,7 @@ TEACHER_ONNX = ARTIFACTS / "teacher.fp32.onnx"
 STUDENT_ONNX = ARTIFACTS / "student.fp32.onnx"
 MODEL_FP32 = ARTIFACTS / "model.fp32.onnx"
 MODEL_INT8 = ARTIFACTS / "model.int8.onnx"
+MODEL_HALF = ARTIFACTS / "model.half.onnx"  # published where `quantize` has chosen it
 VERDICT = REPORTS / "verdict.json"
 DEFERRED = STATE / "deferred.json"  # there while a stage waits for a planned instant
 FAILURE = STATE / "failure.txt"  # why the last stage failed, for whoever started it

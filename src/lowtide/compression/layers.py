@@ -1,5 +1,7 @@
 """The layers of an ONNX graph that int8 can take: those that multiply by fixed weights."""
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx
 from onnx import numpy_helper
@@ -45,3 +47,16 @@ def quantized_tensors(model: onnx.ModelProto) -> list[str]:
     nodes = [node for node in model.graph.node if node.op_type in LAYERS | BETWEEN]
     names = [name for node in nodes for name in (*node.input, *node.output)]
     return list(dict.fromkeys(name for name in names if name in floats - fixed))
+
+
+def fed_by_none(model: onnx.ModelProto, int8_layers: Collection[str]) -> list[str]:
+    """Nodes between layers that no int8 layer feeds: in int8 they would lose and gain nothing."""
+    fed: dict[str, bool] = {}  # by tensor, in the order of the graph
+    alone = []
+    for node in model.graph.node:
+        between = node.op_type in BETWEEN
+        is_fed = node.name in int8_layers or (between and any(map(fed.get, node.input)))
+        fed.update(dict.fromkeys(node.output, is_fed))
+        if between and not is_fed:
+            alone.append(node.name)
+    return alone

@@ -52,6 +52,16 @@ def _by_time(layer: Layer) -> Layer:
     return layer
 
 
+def all_int8(layers: Iterable[Layer]) -> list[Layer]:
+    """What int8 slows down is int8 all the same, since its neighbours are."""
+    return [
+        replace(one, precision="int8", why="slower alone, but a change of precision costs more")
+        if one.precision == "float"
+        else one
+        for one in layers
+    ]
+
+
 def float_names(layers: Iterable[Layer]) -> frozenset[str]:
     return frozenset(layer.name for layer in layers if layer.precision == "float")
 

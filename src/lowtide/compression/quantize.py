@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from lowtide.artifacts import atomic
 from lowtide.compression.calibrate import Ranges
-from lowtide.compression.layers import BETWEEN, LAYERS, layers
+from lowtide.compression.layers import BETWEEN, LAYERS, fed_by_none, layers
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ def quantized(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
     """uint8 activations and int8 weights, between QuantizeLinear and DequantizeLinear nodes."""
     from onnxruntime import quantization as ort
 
+    int8_layers = {node.name for node in layers(model)} - plan.float_layers
     low_high = {
         name: (np.float32(low), np.float32(high)) for name, (low, high) in plan.ranges.items()
     }
@@ -43,7 +44,7 @@ def quantized(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
         activation_qType=ort.QuantType.QUInt8,
         tensors_range=ort.TensorsData(ort.CalibrationMethod.MinMax, low_high),
         nodes_to_quantize=[],
-        nodes_to_exclude=sorted(plan.float_layers),
+        nodes_to_exclude=[*sorted(plan.float_layers), *fed_by_none(model, int8_layers)],
         op_types_to_quantize=sorted(LAYERS | BETWEEN),
         extra_options={},
     )

@@ -1,5 +1,6 @@
 """Plans for int8 tried on images that nothing was calibrated with: of the exported file, always."""
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +11,13 @@ import onnx
 
 from lowtide.compression.bias import bias_shifts
 from lowtide.compression.calibrate import METHODS, Method, ranges
-from lowtide.compression.compare import accuracy
+from lowtide.compression.compare import NUM_TURNS, accuracy
 from lowtide.compression.histogram import Histogram
-from lowtide.compression.mixed import Layer, float_names, return_to_float
+from lowtide.compression.mixed import Layer, all_int8, float_names, return_to_float
 from lowtide.compression.quantize import Plan, write_int8
 from lowtide.data.batches import ImageArrays
 from lowtide.runtime.onnx_model import OnnxModel
+from lowtide.runtime.turns import quickest_calls
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,23 @@ def by_method(
     tried = METHODS if method == "auto" else (method,)
     found = {one: trial.accuracy(Plan(ranges(observed, one))) for one in tried}
     return max(tried, key=lambda one: found[one]), found
+
+
+def settled(trial: Trial, plan: Plan, table: list[Layer], images: np.ndarray) -> list[Layer]:
+    """The table, or all in int8 where that is quicker as a whole: each change of precision costs.
+
+    images: the batch that is timed, uint8 [N, C, H, W].
+    """
+    if not float_names(table):
+        return table
+    with tempfile.TemporaryDirectory() as folder:
+        plans = {"mixed": replace(plan, float_layers=float_names(table)), "int8": plan}
+        models = {}
+        for name, one in plans.items():
+            write_int8(trial.model, Path(folder) / f"{name}.onnx", one)
+            models[name] = OnnxModel(Path(folder) / f"{name}.onnx", trial.num_threads)
+        seconds = quickest_calls(models, images, NUM_TURNS)
+    return table if seconds["mixed"] <= seconds["int8"] else all_int8(table)
 
 
 def corrected(trial: Trial, plan: Plan, reached: float, images: np.ndarray) -> tuple[Plan, float]:

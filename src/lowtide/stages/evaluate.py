@@ -25,6 +25,8 @@ TORCH_SOURCE = {
     "student": artifacts.STUDENT,
     "fp32": artifacts.PRUNED,
     "int8": artifacts.PRUNED,
+    "float16": artifacts.PRUNED,
+    "bfloat16": artifacts.PRUNED,
 }
 PROBED_IMAGES = 256
 LAYER_RUNS = 20

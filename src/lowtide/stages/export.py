@@ -7,6 +7,7 @@ from typing import Any
 
 from lowtide import artifacts
 from lowtide.artifacts import atomic, read_json, report_path
+from lowtide.compression.half import HALVES
 from lowtide.compression.onnx_export import export_onnx, parity, set_metadata
 from lowtide.data.batches import Card, load_card, load_split
 from lowtide.errors import ModelError
@@ -25,6 +26,7 @@ MADE_BY = {  # the last one of TRAINING that a candidate has been through
     "student": "distill",
     "fp32": "prune",
     "int8": "quantize",
+    **dict.fromkeys(HALVES, "quantize"),
 }
 
 
@@ -40,12 +42,15 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     candidates["fp32"] = _checked(artifacts.PRUNED, artifacts.MODEL_FP32, params, metadata["fp32"])
     _copy(artifacts.QUANTIZED, artifacts.MODEL_INT8)
     candidates["int8"] = _finish(artifacts.PRUNED, artifacts.MODEL_INT8, metadata["int8"])
-    kept = read_json(report_path("quantize"))["kept"]
+    chosen = read_json(report_path("quantize"))["model"]
+    _copy(artifacts.HALF, artifacts.MODEL_HALF)
+    if chosen in HALVES:
+        candidates[chosen] = _finish(artifacts.PRUNED, artifacts.MODEL_HALF, metadata[chosen])
     for entry in candidates.values():
         context.run.log_artifact(Path(entry["path"]), "models")
     return {
-        "model": "int8" if kept else "fp32",
-        "model_path": candidates["int8" if kept else "fp32"]["path"],
+        "model": chosen,
+        "model_path": candidates[chosen]["path"],
         "opset": params.export.opset,
         "preprocessing": params.export.preprocessing,
         "candidates": candidates,

@@ -18,7 +18,7 @@ from lowtide.compression.layers import layers
 from lowtide.compression.mixed import Layer, float_names, sensitivities, table
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quantize import Plan
-from lowtide.compression.trial import Trial, by_method, corrected, mixed
+from lowtide.compression.trial import Trial, by_method, corrected, mixed, settled
 from lowtide.data.batches import load_split
 from lowtide.models.weights import load_model
 from lowtide.params import Params
@@ -94,15 +94,13 @@ def _layer_table(params: Params, trial: Trial, plan: Plan) -> list[Layer]:
     names = [node.name for node in layers(trial.model)]
     images = trial.held_out.images[:PROBED_IMAGES]
     trial.accuracy(plan)
+    batch = np.resize(images, (params.evaluate.batch_size, *images.shape[1:]))
     paths = {"float": artifacts.PRUNED_ONNX, "int8": trial.target}
-    seconds = layer_times(trial.model, paths, _batch(params, images), trial.num_threads)
+    seconds = layer_times(trial.model, paths, batch, trial.num_threads)
     slowest = sorted(names, key=lambda name: seconds["float"].get(name, 0), reverse=True)
     tried = slowest[: params.quantize.sensitivity_layers]
-    return table(names, seconds, sensitivities(trial.model, plan.ranges, names, tried, images))
-
-
-def _batch(params: Params, images: np.ndarray) -> np.ndarray:
-    return np.resize(images, (params.evaluate.batch_size, *images.shape[1:]))
+    measured = sensitivities(trial.model, plan.ranges, names, tried, images)
+    return settled(trial, plan, table(names, seconds, measured), batch)
 
 
 def _candidates(params: Params, trial: Trial, fp32: float) -> dict[str, Candidate]:

@@ -1,0 +1,47 @@
+"""16-bit files: float16 answers like float; bfloat16 is refused where there is no kernel for it."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from lowtide.compression.compare import compare
+from lowtide.compression.half import HALVES, write_half
+from lowtide.data.batches import ImageArrays
+from lowtide.runtime.onnx_model import OnnxModel
+
+
+def test_float16_takes_pixels_and_gives_float32(rig, graph, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write_half(graph, tmp_path / "half.onnx", "float16")
+    size = (tmp_path / "half.onnx").stat().st_size
+    assert size < 0.6 * (tmp_path / "fp32.onnx").stat().st_size
+    logits = OnnxModel(tmp_path / "half.onnx", 1).logits(rig.images)
+    assert logits.dtype == np.float32
+    assert np.allclose(logits, OnnxModel(tmp_path / "fp32.onnx", 1).logits(rig.images), atol=0.01)
+
+
+def test_bfloat16_is_valid_and_holds_no_float16(graph, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write_half(graph, tmp_path / "half.onnx", "bfloat16")
+    model = onnx.load(tmp_path / "half.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    types = {tensor.data_type for tensor in model.graph.initializer}
+    assert onnx.TensorProto.BFLOAT16 in types
+    assert onnx.TensorProto.FLOAT16 not in types
+
+
+def test_both_are_judged_by_measurement(rig, graph, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    paths = {name: tmp_path / f"{name}.onnx" for name in HALVES}
+    for name in HALVES:
+        write_half(graph, paths[name], name)
+    labels = OnnxModel(tmp_path / "fp32.onnx", 1).logits(rig.images).argmax(1)
+    found = compare(
+        tmp_path / "fp32.onnx", paths, ImageArrays(rig.images, labels),
+        accuracy_fp32=1.0, drop_max=0.05, batch_size=4, num_threads=1,
+    )  # fmt: skip
+    assert tuple(found) == HALVES
+    assert found["float16"].accuracy is not None
+    assert found["float16"].accuracy > 0.9
+    for one in found.values():
+        executed = one.speedup is not None
+        assert executed or "cannot be opened by ONNX Runtime" in one.why
+        assert one.kept == (executed and "times quicker" in one.why)
