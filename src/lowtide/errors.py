@@ -11,6 +11,7 @@ LowtideError
 ├── LockedError           another pipeline works in this checkout              (exit 1)
 ├── PeerError             another process of a distributed training has gone    (exit 1)
 ├── TrackingError         the tracking server refused a record                 (exit 1)
+├── StudyError            the database of a search cannot be used              (exit 1)
 └── RefusalError          lowtide said no on purpose                           (exit 3)
     ├── DeadlineError     the work does not fit before the deadline
     └── GateError         the verdict forbids what was asked
@@ -60,6 +61,10 @@ class PeerError(LowtideError):
 
 
 class TrackingError(LowtideError):
+    pass
+
+
+class StudyError(LowtideError):
     pass
 
 

@@ -21,7 +21,7 @@ FLOAT = {
     "teacher": (artifacts.TEACHER, artifacts.TEACHER_ONNX),
     "student": (artifacts.STUDENT, artifacts.STUDENT_ONNX),
 }
-MADE_BY = {  # the last one of TRAINING that a candidate has been through
+MADE_BY: dict[str, str] = {  # the last one of TRAINING that a candidate has been through
     "teacher": "train",
     "student": "distill",
     "fp32": "prune",

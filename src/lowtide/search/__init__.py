@@ -1,0 +1,1 @@
+"""`lowtide search`: one study whose trials are compression chains, until its grams are spent."""

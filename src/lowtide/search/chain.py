@@ -1,0 +1,104 @@
+"""What a trial does: probed before it is trained, fitted in rungs, exported, probed as served."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lowtide.energy.meter import Window
+from lowtide.models.weights import save_model
+from lowtide.params import Params
+from lowtide.search.candidate import Reference, acceptable, export, joules
+from lowtide.search.costs import Costs
+from lowtide.search.fitting import fit_trial, untrained
+from lowtide.search.halving import PROBED, Halving, PrunedError, surpassed
+from lowtide.search.spending import GramsGuard, Purse
+from lowtide.search.study import Trial
+from lowtide.search.worker import Worker
+from lowtide.tracking import Run
+from lowtide.training.checkpoint import delete_checkpoints
+from lowtide.training.protocols import Hook
+
+
+@dataclass(frozen=True)
+class Through:
+    """The figures of a trial that is through, but for its grams. `served`: the file they are of."""
+
+    accuracy: float
+    energy_j: float
+    served: dict[str, Any]
+
+
+class Curves(Hook):
+    """Metrics of each epoch."""
+
+    def __init__(self, run: Run, purse: Purse) -> None:
+        self._run, self._purse = run, purse
+
+    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        self._run.log_metrics({**metrics, "emissions_g_so_far": self._purse.trial_g}, epoch)
+
+
+@dataclass(frozen=True)
+class Chain:
+    worker: Worker
+    trial: Trial
+    reference: Reference
+    costs: Costs
+    window: Window
+    purse: Purse
+    run: Run
+
+    def through(self) -> Through:
+        """Raises PrunedError, ModelError, OutOfGramsError, Deferred."""
+        params = self.worker.space.params(self.trial.sample)
+        folder = self.worker.folder_of(self.trial)
+        self.purse.require()
+        self._require_worth(self._probed(params, folder))
+        checkpoint = folder / "checkpoint.safetensors"
+        context = self.worker.context(self.trial, params, self.window, self.run)
+        model, spec = fit_trial(
+            params, context, checkpoint, self._hooks(), self.costs.later_work(self.worker)
+        )
+        self.purse.require(self.costs.overhead_g)
+        save_model(folder / "model.safetensors", model, spec)
+        through = self._served(export(model, spec, folder, params), params)
+        delete_checkpoints(checkpoint)
+        return through
+
+    def _probed(self, params: Params, folder: Path) -> float:
+        """Joules per inference over the reference's: they do not depend on weights."""
+        if PROBED not in self.trial.notes:
+            paths = export(*untrained(params), folder, params)
+            ratio = joules(paths, self.reference, self.window, params).least[1]
+            self.worker.study.note_of(self.trial.number, PROBED, ratio)
+            return ratio
+        return float(self.trial.notes[PROBED])
+
+    def _require_worth(self, ratio: float) -> None:
+        """PrunedError where it costs what the teacher does, or no accuracy can make up for it."""
+        accuracy = self.reference.accuracy
+        if accuracy is not None and ratio >= 1:
+            raise PrunedError(f"not trained: it takes {ratio:.2f} of the teacher's joules")
+        most = 1.0 if accuracy is None else accuracy
+        better = surpassed(ratio, most, self.worker.study.trials())
+        if better is not None:
+            raise PrunedError(
+                f"not trained: trial {better} has accuracy {most:.4f} with less than its "
+                f"{ratio:.2f} of the reference's joules"
+            )
+
+    def _hooks(self) -> list[Hook]:
+        study, reduction = self.worker.study, self.worker.params.search.reduction
+        halving = Halving(study, self.trial, self.purse, self.costs.rungs_g, reduction)
+        return [GramsGuard(self.purse), halving, Curves(self.run, self.purse)]
+
+    def _served(self, paths: dict[str, Path], params: Params) -> Through:
+        """The file with the least joules of those that are accurate enough, and the others gone."""
+        accuracies = acceptable(paths, params)
+        kept = {name: path for name, path in paths.items() if name in accuracies}
+        name, ratio = joules(kept, self.reference, self.window, params).least
+        for other in paths.keys() - {name}:
+            paths[other].unlink()
+        size = paths[name].stat().st_size
+        served = {"path": str(paths[name]), "energy_ratio": ratio, "size_bytes": size}
+        return Through(accuracies[name], ratio * self.costs.reference_j, served)

@@ -1,0 +1,104 @@
+"""What a trial will cost, measured before the first: the rungs and the least budget follow."""
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from lowtide import artifacts
+from lowtide.compression.onnx_export import export_onnx
+from lowtide.energy.meter import Window
+from lowtide.errors import UsageError
+from lowtide.models.weights import load_model
+from lowtide.search.candidate import Reference, accuracy, export, joules
+from lowtide.search.fitting import untrained
+from lowtide.search.halving import levels_g
+from lowtide.search.spending import Purse
+from lowtide.search.worker import Worker
+from lowtide.training.estimate import estimate_hours
+
+COSTS = "costs"
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of the configuration in params.yaml, measured once for the whole study.
+
+    `overhead_g`: of exporting and probing; `fit_g`: of its fit. `reference_j`: joules per inference
+    of the reference. `rungs_g`: of a trial, where it is compared with others.
+    """
+
+    overhead_g: float
+    fit_g: float
+    reference_j: float
+    rungs_g: list[float]
+
+    def later_work(self, worker: Worker) -> float:
+        """Of the trials that the budget is for, in units of one."""
+        left_g = worker.budget_g - worker.study.spent_g()
+        return max(left_g / (self.overhead_g + self.fit_g) - 1, 0.0)
+
+    def require_a_rung(self, worker: Worker) -> None:
+        """UsageError where the budget would not bring the first trial to its first rung."""
+        need_g = worker.study.spent_g() + self.rungs_g[0]
+        if worker.budget_g < need_g and not worker.study.trials():
+            raise UsageError(
+                f"a budget of {worker.budget_g:.3g} g does not bring one trial to its first rung: "
+                f"about {need_g:.2g} g would (by steps and a probe measured here)"
+            )
+
+
+def prepare(worker: Worker) -> tuple[Reference, Costs]:
+    """The reference in this checkout, and what trials cost; measured unless the study knows it."""
+    with worker.metered(None) as window:
+        purse = Purse(worker.study, window, worker.budget_g, by=worker.name)
+        reference = _reference(worker)
+        with worker.study.alone():
+            noted: dict[str, Any] | None = worker.study.noted(COSTS)
+            if noted is None:
+                noted = asdict(_measured(worker, reference, window, purse))
+                worker.study.note(COSTS, noted)
+    purse.look()
+    return reference, Costs(**noted)
+
+
+def _reference(worker: Worker) -> Reference:
+    params, path = worker.params, worker.folder / "reference.onnx"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    trained = params.search.of == "student"
+    model, spec = load_model(artifacts.TEACHER) if trained else untrained(params)
+    shape = (spec.in_channels, *spec.image_size)
+    export_onnx(model, shape, path, opset=params.export.opset)
+    return Reference(path, accuracy(path, params) if trained else None)
+
+
+def _measured(worker: Worker, reference: Reference, window: Window, purse: Purse) -> Costs:
+    params = worker.params
+    before_g = _grams(purse)
+    found = joules(export(*untrained(params), _folder(worker), params), reference, window, params)
+    overhead_g = _grams(purse) - before_g
+    fit_g = _fit_g(worker, purse)
+    settings = params.search
+    rungs_g = levels_g(overhead_g, fit_g, settings.rungs, settings.reduction)
+    return Costs(overhead_g, fit_g, found.reference_j, rungs_g)
+
+
+def _fit_g(worker: Worker, purse: Purse) -> float:
+    """A few steps are timed, and metered as they run."""
+    before_g, started_s = _grams(purse), time.monotonic()
+    hours = estimate_hours(worker.params, worker.clock)
+    grams, seconds = _grams(purse) - before_g, time.monotonic() - started_s
+    stage = "distill" if worker.params.search.of == "student" else "train"
+    return grams / seconds * worker.clock.real_seconds(timedelta(hours=hours[stage]))
+
+
+def _grams(purse: Purse) -> float:
+    purse.look()
+    return purse.trial_g
+
+
+def _folder(worker: Worker) -> Path:
+    folder = worker.folder / "base"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,85 @@
+"""Grams of a study while a trial runs: noted for all workers to see, and held to the budget."""
+
+import time
+from typing import Protocol
+
+from lowtide.energy.totals import Totals
+from lowtide.errors import CarbonError
+from lowtide.search.study import Study
+from lowtide.training.protocols import Hook
+
+EVERY_S = 1.0  # between two looks at what is spent
+TOLERANCE = 0.05  # of the budget, for what is nearly through
+
+
+class OutOfGramsError(Exception):
+    """The study has spent its budget: what runs is left as it stands."""
+
+
+class Window(Protocol):
+    def sample(self) -> None: ...
+
+    def totals(self) -> Totals: ...
+
+
+class Purse:
+    """What one worker spends on one trial, or (`number` None) before the first.
+
+    `before_g`: that other workers have spent on the trial.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        window: Window,
+        budget_g: float,
+        *,
+        by: str,
+        number: int | None = None,
+        before_g: float = 0.0,
+    ) -> None:
+        self._study, self._window, self._budget_g = study, window, budget_g
+        self._by, self._number, self._before_g = by, number, before_g
+        self.trial_g = self.study_g = before_g
+
+    def look(self) -> None:
+        """Note what is spent by now; `trial_g` and `study_g` are the sums.
+
+        Raises:
+            CarbonError: it is unknown.
+        """
+        self._window.sample()
+        grams = self._window.totals().emissions_g
+        if grams is None:
+            raise CarbonError(
+                "what the search emits is unknown here, so no budget of grams can be held: see "
+                "`lowtide doctor`, and carbon.constant_g_per_kwh for a zone without data"
+            )
+        self._study.note_spent(self._number, self._by, grams)
+        self.trial_g, self.study_g = self._before_g + grams, self._study.spent_g()
+
+    def require(self, more_g: float = 0.0) -> None:
+        """OutOfGramsError where the budget is spent, or `more_g` would be too much."""
+        self.look()
+        if self.study_g >= self._budget_g:
+            raise OutOfGramsError
+        if self.study_g + more_g > (1 + TOLERANCE) * self._budget_g:
+            raise OutOfGramsError
+
+
+class GramsGuard(Hook):
+    """Ends a fit before the step at which the study's budget is spent."""
+
+    def __init__(self, purse: Purse) -> None:
+        self._purse, self._looked_s = purse, 0.0
+
+    def before_step(self, step: float, num_steps: float) -> None:  # noqa: ARG002
+        self._look_if_due()
+
+    def while_validating(self) -> None:
+        self._look_if_due()
+
+    def _look_if_due(self) -> None:
+        if time.monotonic() - self._looked_s >= EVERY_S:
+            self._purse.require()
+            self._looked_s = time.monotonic()

@@ -1,0 +1,138 @@
+"""What one process of a search has: the study, its clock and meter, and where it puts things."""
+
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from lowtide import artifacts
+from lowtide.carbon.signal import IntensitySource
+from lowtide.carbon.sources import open_source
+from lowtide.clock import Clock, ReplayClock, SystemClock
+from lowtide.energy.ledger import Ledger
+from lowtide.energy.meter import EnergyMeter, Window
+from lowtide.energy.sources import open_sources
+from lowtide.params import Params
+from lowtide.search.space import Space
+from lowtide.search.storage import Database
+from lowtide.search.study import Study, Trial
+from lowtide.session import Session
+from lowtide.stages.context import StageContext
+from lowtide.tracking import Run, Tracker
+from lowtide.training.world import ALONE
+
+FOLDER = artifacts.STATE / "search"
+DATABASE = artifacts.STATE / "search.db"
+
+
+@dataclass
+class Worker:
+    """`name`: of this checkout, for what is spent in it is in its ledger."""
+
+    params: Params
+    space: Space
+    study: Study
+    source: IntensitySource
+    clock: Clock
+    ledger: Ledger
+    meter: EnergyMeter
+    tracker: Tracker
+    budget_g: float
+    name: str = field(default_factory=lambda: _name(FOLDER / "worker"))
+
+    @classmethod
+    @contextmanager
+    def opened(cls, params: Params, space: Space, budget_g: float) -> Iterator[Self]:
+        settings = params.search
+        with ExitStack() as stack:
+            study = stack.enter_context(
+                Study.opened(
+                    settings.study, Database(settings.storage, DATABASE), space.distributions(),
+                    params.seed,
+                )
+            )  # fmt: skip
+            ledger = stack.enter_context(Ledger(artifacts.LEDGER))
+            source, clock = open_source(params.carbon), _clock(params, ledger, study.id)
+            sources = open_sources()
+            for one in sources:
+                stack.callback(one.close)
+            meter = EnergyMeter(sources, source, clock, ledger, params.carbon.pue)
+            tracker = Tracker(artifacts.STATE)
+            yield cls(params, space, study, source, clock, ledger, meter, tracker, budget_g)
+
+    @property
+    def folder(self) -> Path:
+        return FOLDER / self.study.name
+
+    def begin(self) -> None:
+        """Note when the study began, and what a killed process of this checkout has spent."""
+        with self.study.alone():
+            if self.study.noted("arrived_at") is None:
+                self.study.note("arrived_at", self.clock.now().isoformat())
+
+    def context(self, trial: Trial, params: Params, window: Window, run: Run) -> StageContext:
+        """As a stage has it that fits a network. The study is due when its first trial was, however
+        often it is started."""
+        arrived_at = datetime.fromisoformat(self.study.noted("arrived_at"))
+        due = arrived_at + timedelta(hours=params.schedule.deadline_hours)
+        session = Session(
+            self.study.id, arrived_at, due, self.clock.now(), self.clock.replay, True, {}
+        )
+        return StageContext(
+            "search", self.run_id(trial), session, self.clock, self.source, window, self.ledger,
+            run, run, ALONE,
+        )  # fmt: skip
+
+    def run_id(self, trial: Trial | None) -> str:
+        part = self.name if trial is None else str(trial.number)
+        return f"{self.study.id}-search-{part}"
+
+    def folder_of(self, trial: Trial) -> Path:
+        folder = self.folder / str(trial.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def forget(self, trial: Trial) -> None:
+        shutil.rmtree(self.folder / str(trial.number), ignore_errors=True)
+
+    @contextmanager
+    def metered(self, trial: Trial | None) -> Iterator[Window]:
+        with self.meter.window(self.run_id(trial), "search") as window:
+            yield window
+
+    def search_run(self) -> Run:
+        clock = "replay" if self.clock.replay else "system"
+        tags = {"lowtide.kind": "search", "lowtide.clock": clock}
+        name = f"search-{self.study.name}"
+        return self.tracker.start_run(f"{self.study.id}-search", name, parent_key=None, tags=tags)
+
+    def trial_run(self, trial: Trial) -> Run:
+        tags = {"lowtide.kind": "trial", "lowtide.trial": str(trial.number)}
+        key, parent = self.run_id(trial), f"{self.study.id}-search"
+        run = self.tracker.start_run(key, f"trial-{trial.number}", parent_key=parent, tags=tags)
+        run.log_params(trial.sample)
+        return run
+
+    def say(self, text: str) -> None:
+        print(f"search: {text}", file=sys.stderr, flush=True)
+
+
+def _clock(params: Params, ledger: Ledger, study_id: str) -> Clock:
+    """A replay goes on behind what was metered for the study in this checkout."""
+    start = params.carbon.replay_start
+    if start is None:
+        return SystemClock()
+    metered = [run.ended_at for run in ledger.runs() if run.run_id.startswith(f"{study_id}-")]
+    return ReplayClock(max([start, *metered]), params.carbon.replay_speed)
+
+
+def _name(path: Path) -> str:
+    """Kept in the checkout."""
+    if not path.exists():
+        artifacts.write_text(path, uuid.uuid4().hex[:8])
+    return path.read_text(encoding="utf-8").strip()
