@@ -52,7 +52,7 @@ class Costs:
 def prepare(worker: Worker) -> tuple[Reference, Costs]:
     """The reference in this checkout, and what trials cost; measured unless the study knows it."""
     with worker.metered(None) as window:
-        purse = Purse(worker.study, window, worker.budget_g, by=worker.name)
+        purse = worker.purse(window, None)
         reference = _reference(worker)
         with worker.study.alone():
             noted: dict[str, Any] | None = worker.study.noted(COSTS)

@@ -1,8 +1,7 @@
-"""What a search has found: reports/search.json, a table and a plot of the front, a patch."""
+"""What a search has found, as reports/search.json has it; beside it a plot and a patch."""
 
+import platform
 from typing import Any
-
-import yaml
 
 from lowtide import artifacts
 from lowtide.params import Params
@@ -10,11 +9,12 @@ from lowtide.search.candidate import Reference
 from lowtide.search.costs import Costs
 from lowtide.search.front import Outcome, choose, pareto
 from lowtide.search.halving import PROBED, RUNGS
+from lowtide.search.patch import write_patch
+from lowtide.search.plot import search_plot
 from lowtide.search.study import Trial
 from lowtide.search.worker import Worker
 
 REPORT = artifacts.report_path("search")
-PATCH = artifacts.REPORTS / "search_params.yaml"
 PLOT = artifacts.REPORTS / "search.svg"
 
 
@@ -22,7 +22,7 @@ def report(worker: Worker, reference: Reference, costs: Costs) -> dict[str, Any]
     """Of the whole study, whoever has worked on it."""
     study, params = worker.study, worker.params
     trials = {trial.number: trial for trial in study.trials()}
-    outcomes = [trial.outcome for trial in trials.values() if trial.outcome is not None]
+    outcomes = [one.outcome for one in trials.values() if one.outcome is not None]
     chosen = choose(outcomes, _accuracy_min(outcomes, reference, params))
 
     def entry(outcome: Outcome) -> dict[str, Any]:
@@ -43,7 +43,9 @@ def report(worker: Worker, reference: Reference, costs: Costs) -> dict[str, Any]
         "pareto": [entry(outcome) for outcome in pareto(outcomes)],
         "chosen": None if chosen is None else entry(chosen),
         "clock": "replay" if worker.clock.replay else "system",
+        "energy": worker.ledger.totals(worker.run_id(None)).provenance,
         "intensity": worker.source.name,
+        "host": platform.node(),
     }
 
 
@@ -79,4 +81,5 @@ def _trial(trial: Trial) -> dict[str, Any]:
 def write(found: dict[str, Any]) -> None:
     artifacts.write_json(REPORT, found)
     if found["chosen"] is not None:
-        artifacts.write_text(PATCH, yaml.safe_dump(found["chosen"]["params"], sort_keys=False))
+        artifacts.write_text(PLOT, search_plot(found))
+        write_patch(found["chosen"]["params"])

@@ -49,7 +49,7 @@ def search(params_file: Path, budget_g: float) -> dict[str, Any]:
             run.log_artifact(artifacts.report_path("search"))
             run.end("FINISHED")
         for unsent in left:
-            worker.say(str(unsent))
+            worker.bar.say(str(unsent))
     return found
 
 
@@ -60,7 +60,7 @@ def _search(worker: Worker) -> dict[str, Any]:
     try:
         _run_trials(worker, reference, costs)
     except OutOfGramsError:
-        worker.say(f"the budget of {worker.budget_g:.3g} g is spent")
+        worker.bar.say(f"the budget of {worker.budget_g:.3g} g is spent")
     return report(worker, reference, costs)
 
 

@@ -1,6 +1,7 @@
 """Grams of a study while a trial runs: noted for all workers to see, and held to the budget."""
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from lowtide.energy.totals import Totals
@@ -25,7 +26,7 @@ class Window(Protocol):
 class Purse:
     """What one worker spends on one trial, or (`number` None) before the first.
 
-    `before_g`: that other workers have spent on the trial.
+    `before_g`: that other workers have spent on the trial. `told`: of the study's sum at each look.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Purse:
         study: Study,
         window: Window,
         budget_g: float,
+        told: Callable[[float], None],
         *,
         by: str,
         number: int | None = None,
         before_g: float = 0.0,
     ) -> None:
-        self._study, self._window, self._budget_g = study, window, budget_g
+        self._study, self._window = study, window
+        self._budget_g, self._told = budget_g, told
         self._by, self._number, self._before_g = by, number, before_g
         self.trial_g = self.study_g = before_g
 
@@ -57,6 +60,7 @@ class Purse:
             )
         self._study.note_spent(self._number, self._by, grams)
         self.trial_g, self.study_g = self._before_g + grams, self._study.spent_g()
+        self._told(self.study_g)
 
     def require(self, more_g: float = 0.0) -> None:
         """OutOfGramsError where the budget is spent, or `more_g` would be too much."""

@@ -104,6 +104,9 @@ class Study:
         with self.database.talking():
             return [_trial(one) for one in self._study.get_trials(deepcopy=False)]
 
+    def outcomes(self) -> list[Outcome]:
+        return [trial.outcome for trial in self.trials() if trial.outcome is not None]
+
     def spent_g(self) -> float:
         """By all workers, on all trials, and before the first."""
         with self.database.talking():
@@ -150,12 +153,6 @@ class Study:
         """`state`: pruned or failed."""
         self.note_of(number, "reason", reason)
         self._tell(number, TrialState.PRUNED if state == "pruned" else TrialState.FAIL, None)
-
-    def leave(self, number: int) -> None:
-        """As it is: whoever comes next goes on with it."""
-        with self.database.talking():
-            del self._mine[number]
-            self.owners.release(number)
 
     def _take(self, trial: optuna.Trial) -> Trial:
         self._mine[trial.number] = trial

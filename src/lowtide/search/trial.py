@@ -1,16 +1,15 @@
 """One trial from its beginning to what the study is told of it."""
 
-from lowtide.energy.meter import Window
 from lowtide.errors import ModelError, first_line
 from lowtide.search.candidate import Reference
 from lowtide.search.chain import Chain, Through
 from lowtide.search.costs import Costs
 from lowtide.search.halving import PrunedError
-from lowtide.search.spending import OutOfGramsError, Purse
+from lowtide.search.progress import best_text, spent_text
+from lowtide.search.spending import Purse
 from lowtide.search.study import Trial
 from lowtide.search.worker import Worker
 from lowtide.tracking import Run
-from lowtide.training.pacing import Deferred
 
 Ending = Through | PrunedError | ModelError
 
@@ -19,26 +18,18 @@ def run_trial(worker: Worker, trial: Trial, reference: Reference, costs: Costs) 
     """Run it to its end, tell the study, and say what came of it; returns its state.
 
     Raises:
-        OutOfGramsError, Deferred, KeyboardInterrupt: it is left as it stands, to be gone on with.
+        OutOfGramsError, Deferred, StudyError: it is left as it stands, to be gone on with.
     """
     run = worker.trial_run(trial)
     try:
         with worker.metered(trial) as window:
-            purse = _purse(worker, trial, window)
+            purse = worker.purse(window, trial)
             ending = _ending(Chain(worker, trial, reference, costs, window, purse, run))
         purse.look()  # the window is closed: this is all of it
-    except (OutOfGramsError, Deferred, KeyboardInterrupt):
-        worker.study.leave(trial.number)
+    except BaseException:  # whatever it is, the trial is left for a next worker
         run.end("SCHEDULED")
         raise
     return _tell(worker, trial, run, ending, purse)
-
-
-def _purse(worker: Worker, trial: Trial, window: Window) -> Purse:
-    return Purse(
-        worker.study, window, worker.budget_g, by=worker.name, number=trial.number,
-        before_g=trial.spent_by_others_g(worker.name),
-    )  # fmt: skip
 
 
 def _ending(chain: Chain) -> Ending:
@@ -63,8 +54,10 @@ def _tell(worker: Worker, trial: Trial, run: Run, ending: Ending, purse: Purse) 
         worker.forget(trial)
     run.set_tags({"lowtide.state": state})
     run.end("FAILED" if state == "failed" else "FINISHED")
-    worker.say(
+    outcomes = study.outcomes()
+    worker.bar.through(outcomes)
+    worker.bar.say(
         f"trial {trial.number} {state} ({what}), {grams:.3g} g; "
-        f"{purse.study_g:.3g} of {worker.budget_g:.3g} g spent"
+        f"{spent_text(purse.study_g, worker.budget_g)} spent, {best_text(outcomes)}"
     )
     return state

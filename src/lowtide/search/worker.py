@@ -1,7 +1,6 @@
 """What one process of a search has: the study, its clock and meter, and where it puts things."""
 
 import shutil
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +17,9 @@ from lowtide.energy.ledger import Ledger
 from lowtide.energy.meter import EnergyMeter, Window
 from lowtide.energy.sources import open_sources
 from lowtide.params import Params
+from lowtide.search.progress import SpentBar
 from lowtide.search.space import Space
+from lowtide.search.spending import Purse
 from lowtide.search.storage import Database
 from lowtide.search.study import Study, Trial
 from lowtide.session import Session
@@ -43,6 +44,7 @@ class Worker:
     meter: EnergyMeter
     tracker: Tracker
     budget_g: float
+    bar: SpentBar
     name: str = field(default_factory=lambda: _name(FOLDER / "worker"))
 
     @classmethod
@@ -63,7 +65,8 @@ class Worker:
                 stack.callback(one.close)
             meter = EnergyMeter(sources, source, clock, ledger, params.carbon.pue)
             tracker = Tracker(artifacts.STATE)
-            yield cls(params, space, study, source, clock, ledger, meter, tracker, budget_g)
+            bar = stack.enter_context(SpentBar(budget_g))
+            yield cls(params, space, study, source, clock, ledger, meter, tracker, budget_g, bar)
 
     @property
     def folder(self) -> Path:
@@ -105,6 +108,13 @@ class Worker:
         with self.meter.window(self.run_id(trial), "search") as window:
             yield window
 
+    def purse(self, window: Window, trial: Trial | None) -> Purse:
+        return Purse(
+            self.study, window, self.budget_g, self.bar.spent, by=self.name,
+            number=None if trial is None else trial.number,
+            before_g=0.0 if trial is None else trial.spent_by_others_g(self.name),
+        )  # fmt: skip
+
     def search_run(self) -> Run:
         clock = "replay" if self.clock.replay else "system"
         tags = {"lowtide.kind": "search", "lowtide.clock": clock}
@@ -117,9 +127,6 @@ class Worker:
         run = self.tracker.start_run(key, f"trial-{trial.number}", parent_key=parent, tags=tags)
         run.log_params(trial.sample)
         return run
-
-    def say(self, text: str) -> None:
-        print(f"search: {text}", file=sys.stderr, flush=True)
 
 
 def _clock(params: Params, ledger: Ledger, study_id: str) -> Clock:
