@@ -6,83 +6,102 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from lowtide import artifacts
+from lowtide.data.batches import load_card
 from lowtide.errors import ArtifactError, ModelError, ParamsError
 from lowtide.models.cost import count_macs
-from lowtide.models.weights import load_model, save_model
+from lowtide.models.factory import build
+from lowtide.models.weights import load_model, read_notes, save_model
 from lowtide.params import load_params
-from lowtide.stages import prune
+from lowtide.stages import prune, rounds
+from lowtide.stages.fitting import model_spec
 from lowtide.stages.run import run_stage
 from lowtide.training import fit
 
 THREE = {"rounds": 3, "epochs": 4, "macs_fraction": 0.5, "round_to": 4, "batch_size": 32}
-QUICK = {"epochs": 1, "batch_size": 64}
 
 
 @pytest.fixture
-def student(write_params: Callable[..., Path]) -> None:
-    write_params(
-        prune=THREE, train=QUICK, distill=QUICK,
-        model={"teacher": "tidenet-xs", "student": "tidenet-xs"}, controller={"gates": False},
-    )  # fmt: skip
-    for stage in ("prepare", "train", "distill"):
-        run_stage(stage)
+def networks(write_params: Callable[..., Path]) -> None:
+    """A teacher and a student as they would be after no epoch at all."""
+    write_params(prune=THREE)
+    run_stage("prepare")
+    spec = model_spec("tidenet-xs", load_card(artifacts.DATA))
+    torch.manual_seed(0)
+    for path in (artifacts.TEACHER, artifacts.STUDENT):
+        save_model(path, build(spec), spec)
 
 
-@pytest.mark.usefixtures("student")
-def test_each_round_cuts_and_a_killed_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = run_stage("prune")
-    assert whole is not None
-    pruning, rounds = whole["pruning"], whole["pruning"]["rounds"]
-    assert [one["epochs"] for one in rounds] == [1, 1, 2]
-    assert whole["epochs"] == 4
-    macs = [pruning["macs_before"], *(one["macs_after"] for one in rounds)]
+@pytest.mark.usefixtures("networks")
+def test_each_round_takes_its_share_and_its_epochs() -> None:
+    report = run_stage("prune")
+    assert report is not None
+    pruning = report["pruning"]
+    assert [one["epochs"] for one in pruning["rounds"]] == [1, 1, 2]
+    assert report["epochs"] == 4
+    macs = [pruning["macs_before"], *(one["macs_after"] for one in pruning["rounds"])]
     assert macs == sorted(macs, reverse=True)
-    assert macs[1] > 0.5 * macs[0] >= macs[-1] == pruning["macs_after"] == whole["num_macs"]
+    assert macs[1] > 0.5 * macs[0] >= macs[-1] == pruning["macs_after"] == report["num_macs"]
     assert pruning["not_pruned"] == {"net.head.2": "its outputs are the model's"}
     assert {row["layer"] for row in pruning["sensitivity"]} >= {"net.features.0.0"}
     curve = (artifacts.REPORTS / "prune_curve.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in curve[1:]] == ["1", "2", "3", "4"]
     model, spec = load_model(artifacts.PRUNED)
     assert count_macs(model, (spec.in_channels, *spec.image_size)) == pruning["macs_after"]
-    expected = load_file(artifacts.PRUNED)
     assert list(artifacts.CHECKPOINTS.iterdir()) == []
 
+
+@pytest.mark.usefixtures("networks")
+@pytest.mark.parametrize("where", ["within an epoch", "between two rounds"])
+def test_a_killed_round_goes_on_with_the_cut_that_it_had(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     num_cuts, real_cut, real_step = 0, prune.prune_channels, fit.take_step
 
     def counted(*arguments: Any) -> Any:
         nonlocal num_cuts
+        if num_cuts == 2 and where == "between two rounds":
+            raise KeyboardInterrupt
         num_cuts += 1
         return real_cut(*arguments)
 
     def killed(work: Any, batch: Any) -> float:
-        if num_cuts == 2 and work.progress.step == 3:
+        if num_cuts == 2 and where == "within an epoch" and work.progress.step == 3:
             raise KeyboardInterrupt
         return real_step(work, batch)
 
-    monkeypatch.setattr(prune, "prune_channels", counted)
-    monkeypatch.setattr(fit, "take_step", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run_stage("prune")
-    monkeypatch.setattr(fit, "take_step", real_step)
-    again = run_stage("prune")
-    assert num_cuts == 3
-    assert again is not None
-    assert again["resumed"]
-    found = load_file(artifacts.PRUNED)
-    assert found.keys() == expected.keys()
-    for name, tensor in found.items():
-        assert tensor.shape == expected[name].shape
+    with monkeypatch.context() as context:
+        context.setattr(prune, "prune_channels", counted)
+        context.setattr(fit, "take_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage("prune")
+    notes = read_notes(rounds.PATH)
+    assert notes is not None
+    assert len(notes["cuts"]) == 2
+    report = run_stage("prune")
+    assert report is not None
+    assert report["resumed"]
+    assert report["stage_run_id"] == notes["run_id"]
+    told = [(one["macs_after"], one["epochs"]) for one in report["pruning"]["rounds"]]
+    assert [macs for macs, _ in told[:2]] == [cut["macs_after"] for cut in notes["cuts"]]
+    assert [epochs for _, epochs in told] == [1, 1, 2]
+    assert len((artifacts.REPORTS / "prune_curve.csv").read_text().splitlines()) == 5
 
 
-@pytest.mark.usefixtures("student")
-def test_what_cannot_be_reached_is_refused_before_an_epoch_is_spent(
+@pytest.mark.usefixtures("networks")
+def test_what_cannot_be_pruned_is_refused_before_an_epoch_is_spent(
     write_params: Callable[..., Path],
 ) -> None:
     write_params(prune=THREE | {"macs_fraction": 0.001})
     with pytest.raises(ModelError, match=r"prune\.macs_fraction asks for 0%"):
+        run_stage("prune")
+    model, spec = load_model(artifacts.STUDENT)
+    with torch.no_grad():
+        next(model.net.parameters())[0, 0] = float("nan")
+    save_model(artifacts.STUDENT, model, spec)
+    write_params(prune=THREE)
+    with pytest.raises(ArtifactError, match=r"holds NaN or inf in net\.features"):
         run_stage("prune")
     assert not artifacts.PRUNED.exists()
 
@@ -90,13 +109,3 @@ def test_what_cannot_be_reached_is_refused_before_an_epoch_is_spent(
 def test_more_rounds_than_epochs_are_refused(write_params: Callable[..., Path]) -> None:
     with pytest.raises(ParamsError, match="3 rounds in 2 epochs: each needs one, lower rounds"):
         load_params(write_params(prune={"rounds": 3, "epochs": 2}))
-
-
-@pytest.mark.usefixtures("student")
-def test_weights_that_are_not_finite_are_refused() -> None:
-    model, spec = load_model(artifacts.STUDENT)
-    with torch.no_grad():
-        next(model.net.parameters())[0, 0] = float("nan")
-    save_model(artifacts.STUDENT, model, spec)
-    with pytest.raises(ArtifactError, match=r"holds NaN or inf in net\.features"):
-        run_stage("prune")
