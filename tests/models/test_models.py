@@ -10,7 +10,7 @@ from lowtide.errors import ArtifactError, ModelError, UsageError
 from lowtide.models.cost import count_macs, require_no_larger
 from lowtide.models.factory import ModelSpec, build
 from lowtide.models.family import NAMED, Stage, TideNetConfig, config_of
-from lowtide.models.weights import load_model, save_model
+from lowtide.models.weights import load_model, read_notes, resize, save_model
 from tests.compression.pruning import cut
 
 
@@ -127,3 +127,52 @@ def test_only_a_larger_student_is_refused() -> None:
     for model in (small, large):
         assert f"{count_macs(model, shape) / 1e6:.3g} M" in str(refusal.value)
     assert "model.student" in str(refusal.value)
+
+
+class Every(nn.Module):
+    """Layers of the kinds that keep a width of their own, and a parameter beside them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv, self.depth = nn.Conv2d(3, width, 3), nn.Conv2d(width, width, 3, groups=width)
+        self.norm, self.instance = nn.BatchNorm2d(width), nn.InstanceNorm2d(width, affine=True)
+        self.prelu, self.scale = nn.PReLU(width), nn.Parameter(torch.rand(1, width, 1, 1))
+        self.hidden, self.flat = nn.Linear(width, 2 * width), nn.BatchNorm1d(2 * width)
+        self.head = nn.Linear(2 * width, 5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.instance(self.norm(self.depth(self.conv(images))))
+        features = self.scale * self.prelu(features)
+        return self.head(self.flat(self.hidden(features.mean((2, 3)))))  # type: ignore[no-any-return]
+
+
+def test_every_kind_of_layer_takes_the_width_of_the_saved_one() -> None:
+    narrow, wide = Every(6).eval(), Every(16).eval()
+    saved = narrow.state_dict()
+    resize(wide, saved)
+    wide.load_state_dict(saved)
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.equal(wide(images), narrow(images))
+    assert str(wide) == str(narrow)  # they say of themselves what they are
+
+
+def test_notes_are_kept_beside_the_weights(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    save_model(path, build(spec()), spec(), {"round": 2})
+    assert read_notes(path) == {"round": 2}
+    assert load_model(path)[1].factory == spec().factory
+    path.write_text("damaged")
+    assert read_notes(path) is None
+
+
+def test_attention_counts_by_its_projections() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            tokens = images.flatten(2).transpose(1, 2)  # [N, 16, 8]
+            return self.attention(tokens, tokens, tokens)[0].mean(1)  # type: ignore[no-any-return]
+
+    assert count_macs(Net(), (8, 4, 4)) == 16 * (3 * 8 * 8 + 8 * 8)

@@ -1,11 +1,13 @@
 """Which channels hang together, and what a layer costs by them."""
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from lowtide.errors import ModelError
 from lowtide.models.cost import count_macs
 from lowtide.objective.gates import Gates
-from lowtide.objective.groups import find_groups, layer_costs, layer_kind
+from lowtide.objective.groups import UNSEEN, find_groups, layer_costs, layer_kind
 from tests.objective.nets import COST, NETS, SHAPE, made
 
 
@@ -56,3 +58,54 @@ def test_kinds_of_layers() -> None:
     assert layer_kind(nn.Conv2d(8, 8, (1, 3))) == "conv1x3"
     assert layer_kind(nn.Conv2d(8, 8, 3, groups=8)) == "grouped conv3x3"
     assert layer_kind(nn.Linear(8, 8)) == "linear"
+
+
+def test_each_layer_that_keeps_its_channels_has_a_reason() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv2d(16, 16, 3, groups=4),
+        nn.ReLU(), nn.Conv2d(16, 24, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 4),
+    )  # fmt: skip
+    groups, refused = find_groups(model, SHAPE)
+    assert [group.root for group in groups] == ["5"]
+    assert refused == {
+        "0": "1 norms each channel by all of them",
+        "3": "3 is a grouped convolution, which needs as many channels in each group",
+    }
+
+
+def test_a_layer_that_reads_two_groups_costs_by_its_share_of_both() -> None:
+    model = made("concatenated")
+    groups, _ = find_groups(model, SHAPE)
+    index = {group.root: k for k, group in enumerate(groups)}
+    fuse = next(cost for cost in layer_costs(model, SHAPE, groups) if cost.name == "fuse")
+    assert fuse.inputs == {index["stem"]: pytest.approx(0.4), index["wide"]: pytest.approx(0.6)}
+    assert fuse.share(lambda k: 0.5 if k == index["wide"] else 1.0) == pytest.approx(0.7)
+
+
+class Picky(nn.Module):
+    """With features that no gradient passes; it takes no image alone."""
+
+    def __init__(self, least: int) -> None:
+        super().__init__()
+        self.features, self.head, self.least = nn.Linear(192, 16), nn.Linear(16, 4), least
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(images) < self.least:
+            raise ValueError("too few images")
+        with torch.no_grad():
+            features = self.features(images.flatten(1))
+        return self.head(features)  # type: ignore[no-any-return]
+
+
+def test_what_cannot_be_followed_is_refused() -> None:
+    groups, refused = find_groups(Picky(least=1), SHAPE)
+    assert groups == []
+    assert refused == {"features": UNSEEN}
+    with pytest.raises(ModelError, match=r"cannot follow the model .*ValueError: too few images"):
+        find_groups(Picky(least=2), SHAPE)
+
+
+def test_frozen_weights_are_followed_and_stay_frozen() -> None:
+    model = made("residual").requires_grad_(False)
+    assert find_groups(model, SHAPE)[0]
+    assert not any(weight.requires_grad for weight in model.parameters())

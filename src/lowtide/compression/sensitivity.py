@@ -61,18 +61,18 @@ def order(score: Tensor) -> list[int]:
 def estimated_loss(score: Tensor, sensitivity: Sensitivity | None) -> np.ndarray:
     """[channels + 1]: what the loss rises by without the k least important channels.
 
-    The share of importance that has gone tells where between the measured rises; without them it is
-    the estimate itself.
+    Between two measured rises it grows with the importance that has gone, or evenly where that is
+    none; without measured ones importance is the estimate itself.
     """
-    gone = _share_gone(score)
+    gone, size = _share_gone(score), len(score)
     if sensitivity is None:
         return gone
-    size = len(score)
-    knots = [0.0, *(gone[round(share * size)] for share in sensitivity.rises)]
-    rises = [0.0, *np.maximum.accumulate(np.maximum([*sensitivity.rises.values()], 0.0))]
-    steepest = max(rises[-1] - rises[-2], rises[-1] / (len(rises) - 1))
-    estimate: np.ndarray = np.interp(gone, [*knots, 1.0], [*rises, rises[-1] + steepest])
-    return estimate + TIE * gone
+    rises = {0: 0.0} | {round(share * size): rise for share, rise in sensitivity.rises.items()}
+    rises |= {0: 0.0, size: max(rises.values()) * (size / max(max(rises), 1))}
+    grown = np.maximum.accumulate([*rises.values()])
+    position = gone + TIE * np.arange(size + 1)
+    estimate: np.ndarray = np.interp(position, position[[*rises]], grown)
+    return estimate + TIE * position
 
 
 def _share_gone(score: Tensor) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch import nn
 from lowtide.errors import ModelError, first_line
 from lowtide.models.cost import layer_macs
 
+UNSEEN = "no gradient passes it, by which its channels could be followed"
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d)
 
 
@@ -75,7 +76,8 @@ def find_groups(
     for name in layer_macs(model, input_shape):
         layer = model.get_submodule(name)
         if name not in free and name not in refused and layer not in last:
-            refused[name] = _obstacle(layer, outputs=True) or "shares channels with the outputs"
+            followed = layer in graph.module2node
+            refused[name] = "shares channels with the outputs" if followed else UNSEEN
     return found, refused
 
 

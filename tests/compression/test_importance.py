@@ -1,0 +1,85 @@
+"""Scores tell which channels the network would miss."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from lowtide.compression.importance import channel_scores
+from lowtide.errors import ModelError
+from lowtide.models.factory import Classifier
+from lowtide.objective.closing import closed
+from lowtide.objective.groups import find_groups
+from lowtide.params import Importance
+from tests.compression.pruning import lessons
+from tests.objective.nets import NETS, SHAPE, made
+
+SILENT = (1, 6)  # channels that are made to say nothing
+
+
+def network(name: str) -> Classifier:
+    return Classifier(made(name), (127.0,) * 3, (64.0,) * 3).eval()
+
+
+@pytest.mark.parametrize("importance", ["l2", "taylor", "gates", "bn-scale"])
+def test_channels_that_say_nothing_matter_least(importance: Importance) -> None:
+    model = network("residual")
+    groups, _ = find_groups(model, SHAPE)
+    group = next(group for group in groups if len(group.gated) == 1)
+    for name in group.gated:
+        for weight in model.get_submodule(name).parameters(recurse=False):
+            weight.data[[*SILENT]] = 0.0
+    for name in group.read:  # the weights that read them, too: l2 looks at both sides
+        model.get_parameter(f"{name}.weight").data[:, [*SILENT]] = 0.0
+    (score,) = channel_scores(model, SHAPE, [group], importance, lessons(SHAPE, 40))
+    assert len(score) == group.num_channels
+    assert (score >= 0).all()
+    assert score[[*SILENT]].max() <= score.median() < score.max()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_first_order_is_the_slope_of_the_loss_as_a_channel_fades(name: str) -> None:
+    """Against central differences of a factor on the outputs of the modules that give it."""
+    model, batch = network(name).double(), next(iter(lessons(SHAPE, 1)))
+    groups, _ = find_groups(model, SHAPE)
+    scores = channel_scores(model, SHAPE, groups, "taylor", lessons(SHAPE, 1))
+    for group, score in zip(groups[:2], scores, strict=False):
+        slope = (_loss(model, group, batch, 1 + 1e-4) - _loss(model, group, batch, 1 - 1e-4)) / 2e-4
+        assert score[0].item() == pytest.approx(abs(slope), rel=1e-3, abs=1e-5)
+
+
+def _loss(model: nn.Module, group, batch, factor: float) -> float:  # type: ignore[no-untyped-def]
+    scaled = copy.deepcopy(model)
+    for name in group.gated:
+        for weight in scaled.get_submodule(name).parameters(recurse=False):
+            weight.data[0] *= factor
+    return nn.functional.cross_entropy(scaled(batch.images), batch.labels).item()
+
+
+def test_the_model_stays_as_it_is() -> None:
+    model = network("depthwise").train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    groups, _ = find_groups(model, SHAPE)
+    for importance in ("l2", "taylor", "gates", "bn-scale"):
+        channel_scores(model, SHAPE, groups, importance, lessons(SHAPE))  # type: ignore[arg-type]
+    assert model.training
+    assert all(torch.equal(before[name], now) for name, now in model.state_dict().items())
+    assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_layer_without_a_norm_is_named_where_norms_are_gone_by() -> None:
+    model = network("plain")
+    groups, _ = find_groups(model, SHAPE)
+    with pytest.raises(ModelError, match=r"net\.\d has no batch norm.*take l2, taylor or gates"):
+        channel_scores(model, SHAPE, groups, "bn-scale", lessons(SHAPE))
+
+
+def test_closing_is_for_a_while() -> None:
+    model, images = network("residual"), next(iter(lessons(SHAPE, 1))).images
+    group = find_groups(model, SHAPE)[0][0]
+    whole = model(images)
+    with closed(model, group, [0, 3]):
+        assert not torch.equal(model(images), whole)
+    assert torch.equal(model(images), whole)
