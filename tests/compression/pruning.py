@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lowtide.compression.eligible import eligible_groups, require_reachable
@@ -10,7 +10,7 @@ from lowtide.compression.importance import Lessons
 from lowtide.compression.prune import PruneResult, prune_channels
 from lowtide.compression.ranking import rank_channels
 from lowtide.compression.rounding import Rounding
-from lowtide.data.batches import Batches, ImageArrays
+from lowtide.data.batches import Batch, Batches, ImageArrays
 from lowtide.params import Importance
 
 Shape = tuple[int, int, int]
@@ -25,10 +25,12 @@ def batches(shape: Shape, num: int = 32, num_classes: int = 4) -> Batches:
     return Batches(arrays, 16, shuffle=True, seed=0, device=torch.device("cpu"))
 
 
+def loss(batch: Batch, logits: Tensor) -> Tensor:
+    return F.cross_entropy(logits, batch.labels)
+
+
 def lessons(shape: Shape, num_batches: int = 2) -> Lessons:
-    return Lessons(
-        batches(shape), lambda batch, logits: F.cross_entropy(logits, batch.labels), num_batches
-    )
+    return Lessons(batches(shape), loss, num_batches)
 
 
 def cut(

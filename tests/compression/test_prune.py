@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 from lowtide.compression.eligible import eligible_groups
 from lowtide.compression.prune import prune_channels
-from lowtide.compression.ranking import Ranking
+from lowtide.compression.ranking import Ranking, rank_channels
 from lowtide.compression.rounding import Rounding
 from lowtide.compression.sensitivity import Sensitivity
 from lowtide.errors import ModelError
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.models.factory import Classifier
 from lowtide.params import Importance
-from tests.compression.pruning import cut
+from tests.compression.pruning import batches, cut, lessons
 from tests.objective.nets import COST, NETS, SHAPE, made
 
 
@@ -115,3 +115,13 @@ def test_a_model_that_can_lose_nothing_names_its_layers() -> None:
     )
     with pytest.raises(ModelError, match=message):
         cut(model, SHAPE, macs_fraction=0.5, round_to=8)
+
+
+def test_where_every_layer_is_at_its_least_a_further_round_cuts_nothing() -> None:
+    model = Classifier(made("plain"), (127.0,) * 3, (64.0,) * 3)
+    eligible = eligible_groups(model, SHAPE, 32)
+    assert eligible.groups == []
+    ranking = rank_channels(model, SHAPE, eligible, "taylor", lessons(SHAPE), batches(SHAPE))
+    rounding = Rounding(32, None)
+    result = prune_channels(model, SHAPE, eligible, ranking, rounding, 0.5 * eligible.macs)
+    assert result.macs_after == result.macs_before == eligible.macs

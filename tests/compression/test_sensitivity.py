@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowtide.compression.sensitivity import Sensitivity, estimated_loss, measure_sensitivity, order
+from lowtide.errors import ModelError
 from lowtide.models.factory import Classifier
 from lowtide.objective.groups import find_groups
 from lowtide.objective.removal import take_out
@@ -51,3 +52,11 @@ def test_more_channels_lost_is_never_less_loss(
     assert loss[0] == pytest.approx(0.0)
     assert np.isfinite(loss).all()
     assert (np.diff(loss) >= -1e-9).all()
+
+
+def test_a_model_that_is_broken_is_refused() -> None:
+    model = Classifier(made("residual"), (127.0,) * 3, (float("nan"),) * 3)
+    groups, _ = find_groups(model, SHAPE)
+    scores = [torch.ones(group.num_channels) for group in groups]
+    with pytest.raises(ModelError, match="validation loss is nan: train it again"):
+        measure_sensitivity(model, groups, scores, batches(SHAPE))

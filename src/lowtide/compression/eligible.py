@@ -33,10 +33,10 @@ class Eligible:
 
 
 def eligible_groups(model: nn.Module, input_shape: tuple[int, int, int], round_to: int) -> Eligible:
-    """Groups that can lose channels and stay a multiple of `round_to`.
+    """Groups that can lose channels and stay a multiple of `round_to`; there may be none.
 
     Raises:
-        ModelError: there is none; names the layers with their reasons.
+        ModelError: the model has no layer, or cannot be followed.
     """
     if not any(isinstance(module, LAYERS) for module in model.modules()):
         raise ModelError("the model has no convolution or linear layer that could be pruned")
@@ -53,9 +53,6 @@ def eligible_groups(model: nn.Module, input_shape: tuple[int, int, int], round_t
             groups.append(group)
         else:
             reasons |= dict.fromkeys(group.written, reason)
-    if not groups:
-        listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        raise ModelError(f"no layer can be pruned ({listed}): leave the model as it is")
     return Eligible(groups, reasons, layer_costs(model, input_shape, groups))
 
 
@@ -66,9 +63,12 @@ def _too_narrow(group: ChannelGroup, round_to: int) -> str | None:
 
 
 def require_reachable(eligible: Eligible, macs_fraction: float, round_to: int) -> None:
-    """ModelError: with `round_to` channels in each group more multiply-adds are left than that;
-    says how many, and in which layers."""
-    least = [min(round_to, group.num_channels) for group in eligible.groups]
+    """ModelError: no layer can be pruned, or with `round_to` channels in each group more
+    multiply-adds are left than that; says how many, and which layers it is up to."""
+    if not eligible.groups:
+        listed = "; ".join(f"{name}: {reason}" for name, reason in eligible.not_pruned.items())
+        raise ModelError(f"no layer can be pruned ({listed}): leave the model as it is")
+    least = [round_to for _ in eligible.groups]
     left = eligible.macs_with(least)
     reached = sum(left.values()) / eligible.macs
     if reached > macs_fraction:

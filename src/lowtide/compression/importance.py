@@ -1,6 +1,7 @@
 """A score for each channel of a group: how much the network would miss it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain, count, islice
@@ -45,6 +46,8 @@ def channel_scores(
     Raises:
         ModelError: the layer has no batch norm to go by, or weights that are not finite.
     """
+    if not groups:
+        return []
     if how == "l2":
         scores = _group_norms(model, input_shape, groups)
     elif how == "bn-scale":
@@ -88,30 +91,54 @@ def _norm_weights(model: nn.Module, group: ChannelGroup) -> Tensor:
 def _first_order(
     trial: nn.Module, groups: Sequence[ChannelGroup], lessons: Lessons
 ) -> list[Tensor]:
-    """|sum of w dL/dw| over the weights that give a channel, mean over batches.
+    """|sum of w dL/dw| over the weights that give a channel, for each image; its mean over images.
 
-    It is what the loss loses to first order where the channel becomes 0 (Molchanov et al.,
-    "Importance Estimation for Neural Network Pruning", 2019, eq. 8): shifts count as well, and
-    norms keep the statistics that they have in evaluation.
+    It is what the loss of an image loses to first order where the channel becomes 0 (Molchanov et
+    al., "Importance Estimation for Neural Network Pruning", 2019), shifts included. It is taken as
+    the slope by a factor on the channel, since gradients of weights are sums over images, which
+    cancel in a network that is trained. Norms keep the statistics that they have in evaluation.
     """
     scores = [torch.zeros(group.num_channels) for group in groups]
-    for batch in lessons:
-        trial.zero_grad()
-        lessons.loss(batch, trial(batch.images).float()).backward()  # type: ignore[no-untyped-call]
-        for score, group in zip(scores, groups, strict=True):
-            score += _weight_times_gradient(trial, group).abs().cpu() / lessons.num_batches
+    gated = [name for group in groups for name in group.gated]
+    trial.requires_grad_(False)
+    with _factors(trial, gated) as factors:
+        for batch in lessons:
+            logits = trial(batch.images).float()
+            lessons.loss(batch, logits).backward()  # type: ignore[no-untyped-call]
+            for score, group in zip(scores, groups, strict=True):
+                for name in group.gated:
+                    score += _slope(factors[name]).cpu() / lessons.num_batches
     return scores
 
 
-def _weight_times_gradient(model: nn.Module, group: ChannelGroup) -> Tensor:
-    """[channels], summed over the weights of the modules that give them."""
-    total = torch.zeros(group.num_channels, device=next(model.parameters()).device)
-    for name in group.gated:
-        for weight in model.get_submodule(name).parameters(recurse=False):
-            if weight.grad is not None:
-                product = weight.detach() * weight.grad
-                total += product.reshape(group.num_channels, -1).sum(1)
-    return total
+def _slope(factor: Tensor) -> Tensor:
+    """[channels]: mean over images of what a mean over images was differentiated to."""
+    assert factor.grad is not None
+    return factor.grad.abs().sum(0)
+
+
+@contextmanager
+def _factors(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """In the body each named module's outputs are multiplied by factors of 1, which are yielded,
+    [N, channels] for the latest batch, by name."""
+    factors: dict[str, Tensor] = {}
+
+    def hook_of(name: str) -> Callable[..., Tensor]:
+        def multiply(module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+            last = isinstance(module, nn.Linear)  # channels come last, else second
+            shape = [output.shape[0], *(1 for _ in output.shape[1:])]
+            shape[-1 if last else 1] = output.shape[-1 if last else 1]
+            ones = torch.ones(shape, dtype=output.dtype, device=output.device)
+            factors[name] = ones.flatten(1).requires_grad_()
+            return output * factors[name].view(shape)
+
+        return multiply
+
+    with ExitStack() as stack:
+        for name in names:
+            hook = model.get_submodule(name).register_forward_hook(hook_of(name))
+            stack.callback(hook.remove)
+        yield factors
 
 
 def _learnt_gates(

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lowtide.data.batches import Batches
+from lowtide.errors import ModelError
 from lowtide.objective.closing import closed
 from lowtide.objective.groups import ChannelGroup
 from lowtide.training.step import evaluate
@@ -28,7 +30,11 @@ class Sensitivity:
 def measure_sensitivity(
     model: nn.Module, groups: Sequence[ChannelGroup], scores: Sequence[Tensor], images: Batches
 ) -> list[Sensitivity]:
-    """One group at a time; the channels give 0 meanwhile, which is as if they had left."""
+    """One group at a time; the channels give 0 meanwhile, which is as if they had left.
+
+    Raises:
+        ModelError: the model's loss is not finite.
+    """
     device = next(model.parameters()).device
 
     def loss() -> float:
@@ -39,6 +45,8 @@ def measure_sensitivity(
             return loss()
 
     training, whole = model.training, loss()
+    if not isfinite(whole):
+        raise ModelError(f"the model's validation loss is {whole}: train it again")
     rises = [
         {
             share: without(group, order(score)[: round(share * len(score))]) - whole
@@ -72,7 +80,8 @@ def estimated_loss(score: Tensor, sensitivity: Sensitivity | None) -> np.ndarray
     grown = np.maximum.accumulate([*rises.values()])
     position = gone + TIE * np.arange(size + 1)
     estimate: np.ndarray = np.interp(position, position[[*rises]], grown)
-    return estimate + TIE * position
+    estimate += TIE * position
+    return estimate
 
 
 def _share_gone(score: Tensor) -> np.ndarray:
