@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from lowtide.errors import GateError, TrackingError
 from lowtide.registry import RegisteredVersion, champion_version, register, rollback
+from lowtide.runtime.normalisation import Normalisation
 
 EXAMPLE = np.zeros((2, 1, 2, 2), np.uint8)
 
@@ -126,6 +127,24 @@ def test_a_version_can_be_loaded_and_has_a_signature(checkout: Path, store: str)
     loaded = mlflow.onnx.load_model("models:/lowtide-classifier@champion")
     assert [entry.name for entry in loaded.graph.input] == ["image"]
     assert version_of(store, 1).description == "a card"
+
+
+def test_what_is_normalised_outside_has_a_signature_of_floats(checkout: Path, store: str) -> None:
+    """Its input example is what the file itself takes, with its metadata's mean and std."""
+    import mlflow
+
+    path = write_model(checkout / "outside.onnx", 0.0)
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    metadata = Normalisation((100.0,), (50.0,)).metadata()
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save(model, path)
+    put(store, path, passed=True)
+    mlflow.set_tracking_uri(store)
+    info = mlflow.models.get_model_info("models:/lowtide-classifier@champion")
+    assert info.signature.inputs.to_dict()[0]["tensor-spec"]["dtype"] == "float32"
+    example = mlflow.models.Model.load(info.model_uri).load_input_example(info.model_uri)
+    assert np.array_equal(np.asarray(example), np.full(EXAMPLE.shape, -2, np.float32))
 
 
 def test_a_registry_that_is_gone_is_said_in_one_line(checkout: Path) -> None:

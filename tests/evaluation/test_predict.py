@@ -12,6 +12,7 @@ from lowtide.data.decode import decode_all
 from lowtide.errors import DataError, MeterError, ModelError
 from lowtide.evaluation import predict
 from lowtide.evaluation.predict import predict_files
+from lowtide.models.factory import Classifier
 from lowtide.params import DataParams
 
 
@@ -21,6 +22,11 @@ class MeanShade(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         shade = images.float().mean((1, 2, 3))[:, None] / 64
         return shade * Tensor([[1.0, 0.0]])
+
+
+class OneChannelMean(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean((2, 3)) * Tensor([[1.0, 0.0]])
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +45,18 @@ def _no_sources(monkeypatch: pytest.MonkeyPatch) -> None:
 def draw(path: Path, pixels: np.ndarray) -> Path:
     Image.fromarray(pixels).save(path)
     return path
+
+
+def test_pixels_are_normalised_where_the_file_does_not(tmp_path: Path) -> None:
+    """Logits of (150 - 100) / 50, and 0: shade 1 of the network, 64 of `shade_of`."""
+    path = tmp_path / "outside.onnx"
+    network = Classifier(OneChannelMean(), (100.0,), (50.0,))
+    export_onnx(network, (1, 8, 8), path, opset=20, preprocessing="outside")
+    set_metadata(path, {"lowtide.labels": '["light", "dark"]'})
+    image = draw(tmp_path / "a.png", np.full((8, 8), 150, np.uint8))
+    found = predict_files(path, [image])["predictions"][0]
+    assert found["label"] == "light"
+    assert shade_of(found["probability"]) == pytest.approx(64, rel=1e-5)
 
 
 def shade_of(probability: float) -> float:

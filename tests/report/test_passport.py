@@ -64,6 +64,16 @@ def test_the_page_says_measured_or_estimated_for_each_stage(
     assert "train, distill: commit beef, host lighthouse" in page
 
 
+def test_the_page_has_the_teacher_in_torch_and_the_layers(
+    reports: Reports, written: Callable[[Reports], str]
+) -> None:
+    page = written(reports)
+    assert "<tr><td>teacher in torch</td>" in page
+    assert "net.stem (Conv)" in page
+    reports["evaluate"]["layers"] = {}  # of a GPU
+    assert "<h2>Layers</h2>" not in written(reports)
+
+
 def test_unknown_energy_is_a_word_on_the_page(
     reports: Reports, written: Callable[[Reports], str]
 ) -> None:

@@ -1,8 +1,9 @@
 """Plots are SVG that stands alone, and stay drawable where figures are unknown."""
 
 from pathlib import Path
+from typing import Any
 
-from lowtide.report.plots import candidates_plot, curves_plot, stages_plot
+from lowtide.report.plots import candidates_plot, curves_plot, layers_plot, stages_plot
 from lowtide.report.text import number
 
 
@@ -24,6 +25,18 @@ def test_candidates_and_curves(tmp_path: Path) -> None:
     curve = tmp_path / "train_curve.csv"
     curve.write_text("epoch,train_loss,val_accuracy\n1,2.0,0.5\n2,1.0,0.8\n")
     assert "train" in curves_plot({"train": curve})
+
+
+def test_layers_are_called_by_module_the_slowest_first() -> None:
+    def layer(number: int) -> dict[str, Any]:
+        return {"name": f"node{number}", "module": None, "op_type": "Add", "seconds": number * 1e-6}
+
+    stem = {"name": "relu_nchwc", "module": "net.stem", "op_type": "Conv", "seconds": 1e-3}
+    drawn = layers_plot({"teacher": [layer(n) for n in range(20)], "int8": [stem]})
+    assert drawn.startswith("<svg")
+    assert "net.stem (Conv)" in drawn
+    assert "node19 (Add)" in drawn
+    assert "node3 (Add)" not in drawn
 
 
 def test_numbers_carry_their_unit_and_unknown_is_a_word() -> None:

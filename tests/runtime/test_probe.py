@@ -15,9 +15,9 @@ FRESH_S = 0.05  # sources look anew only after so long
 class Hardware:
     """The joules used so far, and a window that sees them no fresher than a real source."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str = "s") -> None:
         self.used_j, self._seen_j, self._seen_s = 0.0, 0.0, time.perf_counter()
-        self.lost = False
+        self.lost, self._source = False, source
 
     def sample(self) -> None:
         now_s = time.perf_counter()
@@ -26,7 +26,8 @@ class Hardware:
 
     def totals(self) -> Totals:
         energy_kwh = None if self.lost else self._seen_j / 3.6e6
-        return Totals(energy_kwh, 0.0, 0.0, {"cpu": ComponentTotal(energy_kwh, "s", "estimated")})
+        part = ComponentTotal(energy_kwh, self._source, "estimated")
+        return Totals(energy_kwh, 0.0, 0.0, {"cpu": part})
 
 
 class Model:
@@ -51,7 +52,7 @@ def hardware(monkeypatch: pytest.MonkeyPatch) -> Hardware:
 def run(hardware: Hardware, **joules: float) -> dict[str, module.ProbeResult]:
     models = {name: Model(hardware, each) for name, each in joules.items()}
     images = np.zeros((8, 1, 4, 4), np.uint8)
-    return probe(models, images, hardware, batch_size=8, num_repeats=3)  # type: ignore[arg-type]
+    return probe(models, images, hardware, batch_size=8, num_repeats=3)
 
 
 def test_each_model_pays_for_its_own_batches_only(hardware: Hardware) -> None:
@@ -61,7 +62,27 @@ def test_each_model_pays_for_its_own_batches_only(hardware: Hardware) -> None:
         assert figures.inference_energy_j_low == pytest.approx(joules, rel=0.02)
         assert figures.inference_energy_j_high == pytest.approx(joules, rel=0.02)
         assert figures.latency_ms_p50 >= 1
+        assert 0.001 / 8 <= figures.inference_time_s_low <= figures.inference_time_s
+        assert figures.inference_time_s <= figures.inference_time_s_high
+        assert figures.throughput_per_s == pytest.approx(1 / figures.inference_time_s)
         assert (figures.num_repeats, figures.batch_size) == (3, 8)
+
+
+def test_a_turn_is_as_long_as_a_slow_source_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML's power is a mean over a second: two of them fit into a turn."""
+    for name in ("WARM_UP_S", "TURN_S"):
+        monkeypatch.setattr(module, name, 0.001)
+    took_s = {}
+    for source in ("rapl", "codecarbon 3.3.2, TDP x load", "nvml power, integrated"):
+        before_s = time.perf_counter()
+        models = {"only": Model(Hardware(), 1.0)}
+        module.take_turns(
+            models, np.zeros((1, 1, 2, 2), np.uint8), Hardware(source), batch_size=8, num_repeats=1
+        )
+        took_s[source.split()[0]] = time.perf_counter() - before_s
+    assert took_s["nvml"] >= 2
+    assert 0.1 <= took_s["codecarbon"] < 2
+    assert took_s["rapl"] < took_s["nvml"]
 
 
 def test_unknown_energy_is_none_and_the_rest_is_known(hardware: Hardware) -> None:

@@ -17,6 +17,7 @@ from lowtide.errors import LockedError, UsageError
 from lowtide.lock import HELD, pipeline_lock
 from lowtide.params import load_params
 from lowtide.report.passport import HTML, write_passport
+from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.session import load_session
 from lowtide.stages.run import run_stage
 
@@ -60,6 +61,25 @@ def test_an_image_folder_runs_through_to_a_verdict(finished: Path) -> None:
         for stage in ("train", "distill"):
             totals = ledger.totals(reports[stage]["stage_run_id"])
             assert reports[stage]["energy_kwh"] == pytest.approx(totals.energy_kwh)
+
+    evaluated = reports["evaluate"]
+    assert set(evaluated["layers"]) == {"teacher", evaluated["model"]}
+    macs = [layer["num_macs"] for layer in evaluated["layers"]["teacher"]]
+    assert sum(macs) == evaluated["candidates"]["teacher"]["num_macs"]
+    assert evaluated["teacher_torch"]["accuracy"] == evaluated["candidates"]["teacher"]["accuracy"]
+    assert evaluated["candidates"]["fp32"]["times_less"]["teacher_torch"]["num_macs"] > 1
+    with Path("reports/candidates.csv").open(newline="") as file:
+        chain = {row["candidate"]: row for row in csv.DictReader(file)}
+    assert list(chain) == ["teacher_torch", "teacher", "student", "fp32", "int8"]
+    assert float(chain["int8"]["size_bytes_times_less_than_teacher"]) > 2
+    with Path("reports/layers.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == sum(map(len, evaluated["layers"].values()))
+    metadata = OnnxModel(Path(reports["export"]["model_path"])).metadata
+    making = ("train", "distill", "prune", "quantize")[: 4 if evaluated["model"] == "int8" else 3]
+    assert float(metadata["lowtide.training_energy_kwh"]) == pytest.approx(
+        sum(reports[stage]["energy_kwh"] for stage in making), rel=1e-5
+    )
+    assert metadata["lowtide.training_energy_provenance"] == "estimated"
 
     judged = CliRunner().invoke(app, ["judge", "--json"])
     assert judged.exit_code == (0 if reports["judge"]["passed"] else 3)

@@ -1,15 +1,14 @@
 """Where an exported file's time and joules go, layer by layer."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from lowtide.runtime.node_times import ProfiledNode, Shape, profiled_nodes
+from lowtide.runtime.node_times import ProfiledNode, profiled_nodes
+from lowtide.runtime.node_weights import BLOCKED, Shape, node_weights
 
 CONVOLUTIONS = ("Conv", "FusedConv", "QLinearConv", "ConvInteger", "NhwcFusedConv")
 PRODUCTS = ("Gemm", "MatMul", "FusedMatMul", "FusedGemm", "QGemm", "QLinearMatMul",
@@ -51,7 +50,7 @@ def layer_table(
         ArtifactError: ONNX Runtime cannot open the file.
     """
     nodes = profiled_nodes(path, images, num_runs, num_threads)
-    weights = _weights(path)
+    weights = node_weights(path)
     total_s = sum(node.seconds for node in nodes)
     return [
         _layer(node, weights.get(node.name, {}), node.seconds / total_s, energy_j, len(images))
@@ -77,24 +76,6 @@ def _layer(
     )
 
 
-def _weights(path: Path) -> dict[str, dict[str, Shape]]:
-    """Shapes of the weights that each node of the optimised graph has, by their names."""
-    import onnx
-    import onnxruntime
-
-    with tempfile.TemporaryDirectory() as folder:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
-        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        graph: Any = onnx.load(options.optimized_model_filepath).graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    return {
-        node.name: {name: shapes[name] for name in node.input if name in shapes}
-        for node in graph.node
-    }
-
-
 def _module(weights: Mapping[str, Shape]) -> str | None:
     """`net.head` of `net.head.weight_quantized`: the exporter names weights as torch does."""
     for name in weights:
@@ -113,4 +94,7 @@ def _num_macs(node: ProfiledNode, weights: Sequence[Shape], num_images: int) -> 
     if node.op_type not in CONVOLUTIONS:
         return 0
     kernel = max(weights, key=len, default=())  # [out, in / groups, height, width]
-    return num_outputs * prod(kernel[1:]) if len(kernel) > 2 else None
+    if len(kernel) < 3:
+        return None
+    padded = node.output_shape[1] if node.name.endswith(BLOCKED) else kernel[0]  # channels
+    return num_outputs // padded * prod(kernel)

@@ -10,13 +10,15 @@ import numpy as np
 from lowtide import artifacts
 from lowtide.artifacts import read_json, report_path, write_rows
 from lowtide.data.batches import load_card, load_split
+from lowtide.energy.counting import counting_window
+from lowtide.energy.totals import Totals
 from lowtide.evaluation.candidates import Candidate, candidate_figures
 from lowtide.evaluation.chain import TEACHER, TEACHER_TORCH, chain_rows
 from lowtide.models.weights import load_model
 from lowtide.params import EvaluateParams, Params
 from lowtide.runtime.layers import layer_table
 from lowtide.runtime.onnx_model import CPU, OnnxModel
-from lowtide.runtime.probe import take_turns
+from lowtide.runtime.probe import Turns, take_turns
 from lowtide.runtime.torch_model import TorchModel
 from lowtide.stages.context import StageContext
 
@@ -40,14 +42,10 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     exported = read_json(report_path("export"))
     test, card = load_split(artifacts.DATA, "test"), load_card(artifacts.DATA)
     candidates = _open(exported["candidates"], params.evaluate)
-    turns = take_turns(
-        {name: one.model for name, one in candidates.items()},
-        test.images[:PROBED_IMAGES], context.window,
-        batch_size=params.evaluate.batch_size, num_repeats=params.evaluate.num_repeats,
-    )  # fmt: skip
+    turns, used = _probe(candidates, test.images[:PROBED_IMAGES], params.evaluate)
     figures = candidate_figures(
         candidates, turns, test, card,
-        batch_size=params.evaluate.batch_size, provenance=context.window.totals().provenance,
+        batch_size=params.evaluate.batch_size, provenance=used.provenance,
     )  # fmt: skip
     chosen = exported["model"]
     paths = {name: Path(exported["candidates"][name]["path"]) for name in (TEACHER, chosen)}
@@ -62,6 +60,7 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
         "accuracy_split": "test",
         "num_images": len(test.labels),
         "runtime": _runtime(candidates[chosen]),
+        "energy_sources": {name: part.source for name, part in used.components.items()},
         "candidates": figures,
         TEACHER_TORCH: in_torch,
         "layers": layers,
@@ -82,6 +81,18 @@ def _open(exported: Mapping[str, Any], params: EvaluateParams) -> dict[str, Cand
     network, size_bytes = files[TEACHER].network, artifacts.TEACHER.stat().st_size
     in_torch = TorchModel(network, like=files[TEACHER].model.runtime)
     return {TEACHER_TORCH: Candidate(in_torch, network, size_bytes), **files}
+
+
+def _probe(
+    candidates: Mapping[str, Candidate], images: np.ndarray, params: EvaluateParams
+) -> tuple[dict[str, Turns], Totals]:
+    """In a window of its own: what other processes use while a model has its turn is not its."""
+    models = {name: one.model for name, one in candidates.items()}
+    with counting_window() as window:
+        turns = take_turns(
+            models, images, window, batch_size=params.batch_size, num_repeats=params.num_repeats
+        )
+        return turns, window.totals()
 
 
 def _runtime(candidate: Candidate) -> dict[str, Any]:
