@@ -8,6 +8,11 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 DATA, INPUTS = "artifacts/data", "artifacts/inputs"
+# What techniques are judged by: exported, int8, probed beside the teacher.
+JUDGED = [
+    "compress", "budgets.inference_energy_j_max", "quantize.val_accuracy_drop_max", "export.opset",
+    "export.preprocessing", "evaluate.batch_size", "evaluate.num_threads", "evaluate.provider",
+]  # fmt: skip
 # Looks at what params.yaml names outside the checkout; it runs each time, and costs a second.
 FIRST: dict[str, Any] = {
     "cmd": "lowtide inputs",
@@ -32,13 +37,13 @@ STAGES: dict[str, dict[str, list[str]]] = {
         "plots": ["reports/train_curve.csv"],
     },
     "distill": {
-        "params": ["seed", "model.student", "distill"],
+        "params": ["seed", "model.student", "distill", *JUDGED],
         "deps": [DATA, f"{INPUTS}/student", "artifacts/teacher.safetensors"],
         "outs": ["artifacts/student.safetensors"],
         "plots": ["reports/distill_curve.csv"],
     },
     "prune": {
-        "params": ["seed", "prune"],
+        "params": ["seed", "prune", *JUDGED],
         "deps": [DATA, "artifacts/teacher.safetensors", "artifacts/student.safetensors"],
         "outs": ["artifacts/pruned.safetensors"],
         "plots": ["reports/prune_curve.csv"],

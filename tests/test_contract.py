@@ -48,7 +48,7 @@ def test_every_params_section_that_dvc_names_exists() -> None:
 def test_params_files_have_every_section_of_the_contract() -> None:
     wanted = {"seed", "data", "carbon", "schedule", "objective", "model", "train", "distill",
               "prune", "quantize", "export", "evaluate", "budgets", "controller",
-              "search"}  # fmt: skip
+              "search", "compress"}  # fmt: skip
     for path in (ROOT / "params.yaml", ROOT / "examples/cifar10/params.yaml"):
         assert set(yaml.safe_load(path.read_text())) == wanted
 

@@ -155,6 +155,14 @@ class TrainParams(FitParams):
     label_smoothing: Fraction
 
 
+class CompressParams(Section):
+    """How far compression goes; what does not pay is rolled back."""
+
+    energy_ratio_min: Positive | None
+    val_accuracy_drop_max: NonNegative
+    num_repeats: Annotated[int, Field(ge=2)]
+
+
 class DistillParams(FitParams):
     temperature: Positive
     soft_weight: Share
@@ -247,6 +255,7 @@ class Params(Section):
     controller: ControllerParams
     model: ModelParams
     train: TrainParams
+    compress: CompressParams
     distill: DistillParams
     prune: PruneParams
     quantize: QuantizeParams

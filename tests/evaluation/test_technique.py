@@ -35,6 +35,7 @@ def test_it_enters_while_the_target_is_not_met(
     [
         (candidate(0.90, 0.8), candidate(0.895, 0.4), True, "2.00 times less than before, -0.50"),
         (candidate(0.90, 0.8), candidate(0.95, 0.9), False, "saves nothing"),
+        (candidate(0.90, 0.8), candidate(0.91, 0.8), True, "more accurate than before"),
         (candidate(0.90, 0.8), candidate(0.90, 0.79), False, "saves nothing"),
         (candidate(0.90, 0.8), candidate(0.885, 0.4), False, "1 points are allowed"),
         # It came in below the constraint: what does not lose more is not to blame.

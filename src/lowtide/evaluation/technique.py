@@ -68,12 +68,17 @@ def enters(projected: Cost, teacher: Cost, target: Target) -> Decision:
 
 
 def stays(before: Candidate, after: Candidate, teacher: Candidate, target: Target) -> Decision:
-    """Accuracy is held against the teacher's, so that several techniques share one constraint."""
+    """Accuracy is held against the teacher's, so that several techniques share one constraint.
+
+    What is more accurate than before stays even if it takes as much, as self-distillation does.
+    """
     drop, ratio = teacher.accuracy - after.accuracy, after.cost.less_than(before.cost)
     said = f"{ratio:.2f} times less than before, {_points(drop)} against the teacher"
+    if ratio * GAIN_MIN > 1 and after.accuracy > before.accuracy:
+        return Decision(True, f"{said}, more accurate than before")
     if ratio < GAIN_MIN:
         return Decision(False, f"{said}: it saves nothing here, what was before goes on")
-    if drop > target.accuracy_drop_max and after.accuracy < before.accuracy:
+    if drop > target.accuracy_drop_max:
         allowed = f"{100 * target.accuracy_drop_max:.3g} points are allowed"
         return Decision(False, f"{said}: {allowed}, what was before goes on")
     return Decision(True, said)

@@ -10,6 +10,7 @@ from lowtide.models.cost import require_no_larger
 from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.models.weights import load_model, save_model
 from lowtide.params import Params
+from lowtide.stages.adapting import Technique
 from lowtide.stages.context import StageContext
 from lowtide.stages.fitting import fingerprint, model_spec, resumable_run, run_fit
 from lowtide.stages.teaching import Teaching
@@ -28,14 +29,29 @@ def resumable(params: Params) -> str | None:
 
 
 def run(params: Params, context: StageContext) -> dict[str, Any]:
-    student, spec = _student(params)
+    teacher = load_model(artifacts.TEACHER)
+    technique, student = Technique(params, context, teacher), _student(params)
+    if resumable(params) is None and not technique.enters():
+        save_model(artifacts.STUDENT, *teacher)
+        return {**technique.left_out(), "student": "teacher"}
+    figures = _distilled(params, context, student)
+    if not technique.stays(student):
+        student, figures = teacher, {**figures, **technique.unchanged(), "student": "teacher"}
+    save_model(artifacts.STUDENT, *student)
+    delete_checkpoints(context.checkpoint)
+    return {**figures, **technique.report()}
+
+
+def _distilled(
+    params: Params, context: StageContext, student: tuple[Classifier, ModelSpec]
+) -> dict[str, Any]:
+    """In place; the checkpoints stay until the student is saved."""
+    model, _ = student
     teaching = Teaching(params, params.distill, context, params.prune)
     figures = run_fit(
-        params, params.distill, context, student, teaching, _mark(params),
+        params, params.distill, context, model, teaching, _mark(params),
         params.prune.epochs / params.distill.epochs,
     )  # fmt: skip
-    save_model(artifacts.STUDENT, student, spec)
-    delete_checkpoints(context.checkpoint)
     return {**figures, **teaching.report(), "student": params.model.student or "teacher"}
 
 

@@ -95,7 +95,7 @@ def run_fit(
         hooks = hooks if levels is None else [levels, *hooks]
         fit_in_budget(work, led(hooks, world))
     model.cpu()
-    _log_curves(context, [*earlier, *work.progress.history])
+    log_curves(context, [*earlier, *work.progress.history])
     report = _report(work, pacer, start)
     if isinstance(steering, Controller):
         report |= log_decisions(steering, context)
@@ -139,7 +139,7 @@ def _pacer(
     )  # fmt: skip
 
 
-def _log_curves(context: StageContext, history: list[dict[str, float]]) -> None:
+def log_curves(context: StageContext, history: list[dict[str, float]]) -> None:
     """epoch, loss and accuracy as CSV for `dvc plots`."""
     lines = ["epoch,train_loss,val_accuracy"]
     lines += [

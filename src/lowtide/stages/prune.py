@@ -15,6 +15,7 @@ from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.models.weights import load_model, save_model
 from lowtide.params import Params
 from lowtide.stages import rounds
+from lowtide.stages.adapting import Technique
 from lowtide.stages.context import StageContext
 from lowtide.stages.fitting import fingerprint, run_fit
 from lowtide.stages.rounds import Standing, epochs_of, target_of
@@ -37,9 +38,26 @@ def resumable(params: Params) -> str | None:
 
 
 def run(params: Params, context: StageContext) -> dict[str, Any]:
-    mark = _mark(params)
-    standing, model, spec = rounds.load_standing(mark) or (
-        Standing(context.run_id, mark), *load_model(artifacts.STUDENT)
+    before, left = load_model(artifacts.STUDENT), rounds.load_standing(_mark(params))
+    technique = Technique(params, context, before)
+    if left is None and not technique.enters():
+        save_model(artifacts.PRUNED, *before)
+        return technique.left_out()
+    pruned, figures = _pruned(params, context, left)
+    if not technique.stays(pruned):
+        pruned, figures = before, {**figures, **technique.unchanged()}
+    save_model(artifacts.PRUNED, *pruned)
+    delete_checkpoints(context.checkpoint)
+    rounds.PATH.unlink(missing_ok=True)
+    return {**figures, **technique.report()}
+
+
+def _pruned(
+    params: Params, context: StageContext, left: tuple[Standing, Classifier, ModelSpec] | None
+) -> tuple[tuple[Classifier, ModelSpec], dict[str, Any]]:
+    """The network and its report; `left`: where a killed run stands. Checkpoints stay."""
+    standing, model, spec = left or (
+        Standing(context.run_id, _mark(params)), *load_model(artifacts.STUDENT)
     )  # fmt: skip
     for index in _rounds_left(params, standing):
         if index == len(standing.cuts):
@@ -47,10 +65,7 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
             standing.save(model, spec)
             delete_checkpoints(context.checkpoint)
         _fine_tune(params, context, model, standing)
-    save_model(artifacts.PRUNED, model, spec)
-    delete_checkpoints(context.checkpoint)
-    rounds.PATH.unlink(missing_ok=True)
-    return rounds.report(standing)
+    return (model, spec), rounds.report(standing)
 
 
 def _rounds_left(params: Params, standing: Standing) -> Iterator[int]:

@@ -1,0 +1,84 @@
+"""Networks as they would be served: exported, in int8 where that takes less, side by side."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lowtide import artifacts
+from lowtide.compression.onnx_export import export_onnx
+from lowtide.compression.quick import quick_int8
+from lowtide.data.batches import load_split
+from lowtide.errors import DataError, ModelError
+from lowtide.evaluation.technique import Candidate, Cost
+from lowtide.models.factory import Classifier, ModelSpec
+from lowtide.params import Params
+from lowtide.runtime.onnx_model import OnnxModel
+from lowtide.runtime.probe import Window, probe
+
+FLOAT, INT8 = "fp32", "int8"
+CALIBRATION_IMAGES = 128
+PROBE_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Files of one network, by precision; int8 is missing where no ranges could be found."""
+
+    paths: Mapping[str, Path]
+
+
+@contextmanager
+def exported(model: Classifier, spec: ModelSpec, params: Params) -> Iterator[Exported]:
+    """Float and int8 files in a temporary folder."""
+    with tempfile.TemporaryDirectory() as name:
+        yield export(model, spec, Path(name), params)
+
+
+def export(model: Classifier, spec: ModelSpec, folder: Path, params: Params) -> Exported:
+    paths = {FLOAT: folder / "model.fp32.onnx", INT8: folder / "model.int8.onnx"}
+    export_onnx(
+        model, (spec.in_channels, *spec.image_size), paths[FLOAT],
+        opset=params.export.opset, preprocessing=params.export.preprocessing,
+    )  # fmt: skip
+    images = load_split(artifacts.DATA, "train").images
+    draw = np.random.default_rng(params.seed).permutation(len(images))
+    try:
+        quick_int8(paths[FLOAT], paths[INT8], images[np.sort(draw[:CALIBRATION_IMAGES])])
+    except (DataError, ModelError):  # the stage quantize says what is wrong
+        del paths[INT8]
+    return Exported(paths)
+
+
+def measure(
+    networks: Mapping[str, Exported], window: Window, params: Params
+) -> dict[str, dict[str, Candidate]]:
+    """Accuracy on validation images and cost of each file, by network and precision."""
+    files = {(n, p): path for n, one in networks.items() for p, path in one.paths.items()}
+    settings, val = params.evaluate, load_split(artifacts.DATA, "val")
+    models = {
+        f"{name} {precision}": OnnxModel(path, settings.num_threads, provider=settings.provider)
+        for (name, precision), path in files.items()
+    }
+    results = probe(
+        models, val.images[:PROBE_IMAGES], window,
+        batch_size=settings.batch_size, num_repeats=params.compress.num_repeats,
+    )  # fmt: skip
+    found: dict[str, dict[str, Candidate]] = {name: {} for name in networks}
+    for name, precision in files:
+        key = f"{name} {precision}"
+        right = models[key].logits(val.images).argmax(1) == val.labels
+        cost = Cost(results[key].inference_energy_j, results[key].inference_time_s)
+        found[name][precision] = Candidate(float(right.mean()), cost)
+    return found
+
+
+def served(files: Mapping[str, Candidate], drop_max: float) -> Candidate:
+    """The float file, or the int8 file where that takes less and loses no more than `drop_max`."""
+    plain, int8 = files[FLOAT], files.get(INT8)
+    if int8 is None or plain.accuracy - int8.accuracy > drop_max:
+        return plain
+    return int8 if int8.cost.less_than(plain.cost) > 1 else plain
