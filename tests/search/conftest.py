@@ -19,13 +19,13 @@ CHANGES: dict[str, dict[str, Any]] = {
     "train": {"epochs": 2, "batch_size": 64, "precision": "fp32"},
     "distill": {"epochs": 3, "batch_size": 64, "precision": "fp32"},
     "controller": {"batch_sizes": [], "land": False, "gates": False},
+    "carbon": {"source": "typical", "trace": None, "replay_start": None},
+    "schedule": {"deadline_hours": 0},
     "search": {"space": SPACE, "rungs": 1, "num_repeats": 2},
 }
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
+def make_trained(folder: Path) -> None:
     shutil.copy(ROOT / "params.yaml", folder)
     edit_params(folder / "params.yaml", **CHANGES)
     with pytest.MonkeyPatch.context() as patch:
@@ -33,6 +33,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("LOWTIDE_RECORDS_DELIVERED", "1")
         for stage in ("prepare", "train"):
             run_stage(stage)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    make_trained(folder)
     return folder
 
 

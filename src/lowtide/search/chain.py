@@ -1,5 +1,6 @@
 """What a trial does: probed before it is trained, fitted in rungs, exported, probed as served."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,27 +53,30 @@ class Chain:
         """Raises PrunedError, ModelError, OutOfGramsError, Deferred."""
         params = self.worker.space.params(self.trial.sample)
         folder = self.worker.folder_of(self.trial)
-        self.purse.require()
         self._require_worth(self._probed(params, folder))
         checkpoint = folder / "checkpoint.safetensors"
         context = self.worker.context(self.trial, params, self.window, self.run)
         model, spec = fit_trial(
             params, context, checkpoint, self._hooks(), self.costs.later_work(self.worker)
         )
-        self.purse.require(self.costs.overhead_g)
-        save_model(folder / "model.safetensors", model, spec)
-        through = self._served(export(model, spec, folder, params), params)
+        with self._reserved():
+            save_model(folder / "model.safetensors", model, spec)
+            through = self._served(export(model, spec, folder, params), params)
         delete_checkpoints(checkpoint)
         return through
 
+    def _reserved(self) -> AbstractContextManager[None]:
+        return self.purse.reserved(self.trial.number, self.costs.overhead_g)
+
     def _probed(self, params: Params, folder: Path) -> float:
         """Joules per inference over the reference's: they do not depend on weights."""
-        if PROBED not in self.trial.notes:
+        if PROBED in self.trial.notes:
+            return float(self.trial.notes[PROBED])
+        with self._reserved():
             paths = export(*untrained(params), folder, params)
             ratio = joules(paths, self.reference, self.window, params).least[1]
             self.worker.study.note_of(self.trial.number, PROBED, ratio)
-            return ratio
-        return float(self.trial.notes[PROBED])
+        return ratio
 
     def _require_worth(self, ratio: float) -> None:
         """PrunedError where it costs what the teacher does, or no accuracy can make up for it."""

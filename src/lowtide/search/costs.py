@@ -25,8 +25,8 @@ COSTS = "costs"
 class Costs:
     """Of the configuration in params.yaml, measured once for the whole study.
 
-    `overhead_g`: of exporting and probing; `fit_g`: of its fit. `reference_j`: joules per inference
-    of the reference. `rungs_g`: of a trial, where it is compared with others.
+    `overhead_g`: of exporting it and probing it once; `fit_g`: of its fit. `reference_j`: joules
+    per inference of the reference. `rungs_g`: of a trial, where it is compared with others.
     """
 
     overhead_g: float
@@ -34,10 +34,15 @@ class Costs:
     reference_j: float
     rungs_g: list[float]
 
+    @property
+    def trial_g(self) -> float:
+        """Of one that goes to its end: probed before it is trained, and as it is served."""
+        return 2 * self.overhead_g + self.fit_g
+
     def later_work(self, worker: Worker) -> float:
         """Of the trials that the budget is for, in units of one."""
         left_g = worker.budget_g - worker.study.spent_g()
-        return max(left_g / (self.overhead_g + self.fit_g) - 1, 0.0)
+        return max(left_g / self.trial_g - 1, 0.0)
 
     def require_a_rung(self, worker: Worker) -> None:
         """UsageError where the budget would not bring the first trial to its first rung."""
@@ -51,25 +56,23 @@ class Costs:
 
 def prepare(worker: Worker) -> tuple[Reference, Costs]:
     """The reference in this checkout, and what trials cost; measured unless the study knows it."""
-    with worker.metered(None) as window:
-        purse = worker.purse(window, None)
+    with worker.spending(None) as (window, purse):
         reference = _reference(worker)
         with worker.study.alone():
             noted: dict[str, Any] | None = worker.study.noted(COSTS)
             if noted is None:
                 noted = asdict(_measured(worker, reference, window, purse))
                 worker.study.note(COSTS, noted)
-    purse.look()
     return reference, Costs(**noted)
 
 
 def _reference(worker: Worker) -> Reference:
     params, path = worker.params, worker.folder / "reference.onnx"
-    path.parent.mkdir(parents=True, exist_ok=True)
     trained = params.search.of == "student"
-    model, spec = load_model(artifacts.TEACHER) if trained else untrained(params)
-    shape = (spec.in_channels, *spec.image_size)
-    export_onnx(model, shape, path, opset=params.export.opset)
+    if not path.exists():
+        model, spec = load_model(artifacts.TEACHER) if trained else untrained(params)
+        shape = (spec.in_channels, *spec.image_size)
+        export_onnx(model, shape, path, opset=params.export.opset)
     return Reference(path, accuracy(path, params) if trained else None)
 
 

@@ -1,15 +1,16 @@
 """Grams of a study while a trial runs: noted for all workers to see, and held to the budget."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from lowtide.energy.totals import Totals
 from lowtide.errors import CarbonError
-from lowtide.search.study import Study
+from lowtide.search.study import RESERVED, Study
 from lowtide.training.protocols import Hook
 
-EVERY_S = 1.0  # between two looks at what is spent
+EVERY_S = 0.5  # between two looks at what is spent
 TOLERANCE = 0.05  # of the budget, for what is nearly through
 
 
@@ -65,10 +66,24 @@ class Purse:
     def require(self, more_g: float = 0.0) -> None:
         """OutOfGramsError where the budget is spent, or `more_g` would be too much."""
         self.look()
-        if self.study_g >= self._budget_g:
+        too_much = self.study_g + more_g > (1 + TOLERANCE) * self._budget_g
+        if too_much or self.study_g >= self._budget_g:
             raise OutOfGramsError
-        if self.study_g + more_g > (1 + TOLERANCE) * self._budget_g:
-            raise OutOfGramsError
+
+    @contextmanager
+    def reserved(self, number: int, grams: float) -> Iterator[None]:
+        """For what is not ended midway: so much is left for the body, whatever other workers do.
+
+        Raises:
+            OutOfGramsError: there is not so much left.
+        """
+        study = self._study
+        with study.alone():
+            others_g = sum(t.reserved_g for t in study.trials() if t.number != number)
+            self.require(others_g + grams)
+            study.note_of(number, RESERVED, grams)
+        yield
+        study.note_of(number, RESERVED, 0.0)
 
 
 class GramsGuard(Hook):

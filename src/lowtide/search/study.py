@@ -19,13 +19,15 @@ from lowtide.search.storage import Database
 
 # Of accuracy, joules per inference and grams.
 DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE)
+RESERVED = "reserved_g"  # for what a worker does just now
 SPENT = "spent_g:"  # and then by which worker
+UNFINISHED = "unfinished"
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
-    TrialState.RUNNING: "unfinished",
-    TrialState.WAITING: "unfinished",
+    TrialState.RUNNING: UNFINISHED,
+    TrialState.WAITING: UNFINISHED,
 }
 
 
@@ -42,6 +44,10 @@ class Trial:
     @property
     def spent_g(self) -> float:
         return _spent_g(self.notes)
+
+    @property
+    def reserved_g(self) -> float:
+        return float(self.notes.get(RESERVED, 0.0)) if self.state == UNFINISHED else 0.0
 
     def spent_by_others_g(self, worker: str) -> float:
         return self.spent_g - float(self.notes.get(f"{SPENT}{worker}", 0.0))

@@ -22,10 +22,8 @@ def run_trial(worker: Worker, trial: Trial, reference: Reference, costs: Costs) 
     """
     run = worker.trial_run(trial)
     try:
-        with worker.metered(trial) as window:
-            purse = worker.purse(window, trial)
+        with worker.spending(trial) as (window, purse):
             ending = _ending(Chain(worker, trial, reference, costs, window, purse, run))
-        purse.look()  # the window is closed: this is all of it
     except BaseException:  # whatever it is, the trial is left for a next worker
         run.end("SCHEDULED")
         raise

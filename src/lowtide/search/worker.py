@@ -70,7 +70,7 @@ class Worker:
 
     @property
     def folder(self) -> Path:
-        return FOLDER / self.study.name
+        return FOLDER / f"{self.study.name}-{self.study.id}"
 
     def begin(self) -> None:
         """Note when the study began, and what a killed process of this checkout has spent."""
@@ -104,16 +104,19 @@ class Worker:
         shutil.rmtree(self.folder / str(trial.number), ignore_errors=True)
 
     @contextmanager
-    def metered(self, trial: Trial | None) -> Iterator[Window]:
+    def spending(self, trial: Trial | None) -> Iterator[tuple[Window, Purse]]:
+        """What is used in the body is metered, and noted whatever ends it; None: of no trial."""
         with self.meter.window(self.run_id(trial), "search") as window:
-            yield window
-
-    def purse(self, window: Window, trial: Trial | None) -> Purse:
-        return Purse(
-            self.study, window, self.budget_g, self.bar.spent, by=self.name,
-            number=None if trial is None else trial.number,
-            before_g=0.0 if trial is None else trial.spent_by_others_g(self.name),
-        )  # fmt: skip
+            purse = Purse(
+                self.study, window, self.budget_g, self.bar.spent, by=self.name,
+                number=None if trial is None else trial.number,
+                before_g=0.0 if trial is None else trial.spent_by_others_g(self.name),
+            )  # fmt: skip
+            try:
+                yield window, purse
+            finally:
+                window.close()
+                purse.look()
 
     def search_run(self) -> Run:
         clock = "replay" if self.clock.replay else "system"
