@@ -92,11 +92,12 @@ def test_attention_passes_through(rig, tmp_path: Path) -> None:  # type: ignore[
     graph = onnx.load(path)
     assert len(layers(graph)) == 4
     plan = Plan(ranges(observe(graph, rig.images), "minmax"))
-    plan = Plan(plan.ranges, bias_shifts=bias_shifts(graph, plan, rig.images))
-    write_int8(graph, tmp_path / "int8.onnx", plan)
+    shifts = bias_shifts(graph, plan, rig.images)
+    assert len(shifts) == 2  # a product without an addend has no bias to correct
+    write_int8(graph, tmp_path / "int8.onnx", Plan(plan.ranges, bias_shifts=shifts))
     reference = OnnxModel(path, 1).logits(rig.images)
     difference = OnnxModel(tmp_path / "int8.onnx", 1).logits(rig.images) - reference
-    assert np.abs(difference).max() < 0.1 * np.abs(reference).max()
+    assert np.abs(difference).mean() < 0.15 * reference.std()
 
 
 def test_a_graph_without_layers_is_refused(tmp_path: Path) -> None:

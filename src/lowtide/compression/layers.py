@@ -49,14 +49,17 @@ def quantized_tensors(model: onnx.ModelProto) -> list[str]:
     return list(dict.fromkeys(name for name in names if name in floats - fixed))
 
 
-def fed_by_none(model: onnx.ModelProto, int8_layers: Collection[str]) -> list[str]:
-    """Nodes between layers that no int8 layer feeds: in int8 they would lose and gain nothing."""
+def left_float(model: onnx.ModelProto, int8_layers: Collection[str]) -> list[str]:
+    """Nodes that lose in int8 and gain nothing, or are not asked for.
+
+    Other layers, products of two activations (as in attention), and what no int8 layer feeds.
+    """
     fed: dict[str, bool] = {}  # by tensor, in the order of the graph
-    alone = []
+    left = []
     for node in model.graph.node:
-        between = node.op_type in BETWEEN
-        is_fed = node.name in int8_layers or (between and any(map(fed.get, node.input)))
+        passes_on = node.op_type in BETWEEN and any(fed.get(name) for name in node.input)
+        is_fed = node.name in int8_layers or passes_on
         fed.update(dict.fromkeys(node.output, is_fed))
-        if between and not is_fed:
-            alone.append(node.name)
-    return alone
+        if node.op_type in LAYERS | BETWEEN and not is_fed:
+            left.append(node.name)
+    return left

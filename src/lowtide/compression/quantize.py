@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from lowtide.artifacts import atomic
 from lowtide.compression.calibrate import Ranges
-from lowtide.compression.layers import BETWEEN, LAYERS, fed_by_none, layers
+from lowtide.compression.layers import BETWEEN, LAYERS, layers, left_float
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def quantized(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
         activation_qType=ort.QuantType.QUInt8,
         tensors_range=ort.TensorsData(ort.CalibrationMethod.MinMax, low_high),
         nodes_to_quantize=[],
-        nodes_to_exclude=[*sorted(plan.float_layers), *fed_by_none(model, int8_layers)],
+        nodes_to_exclude=left_float(model, int8_layers),
         op_types_to_quantize=sorted(LAYERS | BETWEEN),
         extra_options={},
     )
