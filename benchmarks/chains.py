@@ -19,7 +19,7 @@ from lowtide.energy.totals import known_sum
 
 ROOT = Path(__file__).parent.parent
 BEFORE, CHAIN = ("prepare", "train"), ("distill", "prune", "quantize", "export")
-Patch = Mapping[str, Mapping[str, Any]]  # sections of params.yaml, and the keys that change
+Patch = Mapping[str, Any]  # what changes of params.yaml: sections in part, the rest whole
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.peer_names import PEERS as NAMES
+from benchmarks.peer_names import SPEED_UPS
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.controller.knobs import Knobs
 from lowtide.data.batches import Batches, load_split
 from lowtide.models.cost import count_macs
 from lowtide.models.factory import Classifier, ModelSpec
-from lowtide.models.weights import load_model
+from lowtide.models.weights import load_model, save_model
 from lowtide.params import Params, TrainParams, load_params
 from lowtide.runtime.onnx_model import INPUT
 from lowtide.training.checkpoint import Progress
@@ -36,7 +38,6 @@ from lowtide.training.work import Fit
 NUM_CALIBRATION = 500  # NNCF's documentation: 100 to 500 samples
 FINE_TUNING = 0.25  # of the teacher's training in multiply-adds, whatever is left of the network
 RATE = 0.3  # of the teacher's peak learning rate
-SPEED_UPS = (2.0, 3.0, 5.0)  # of multiply-adds, for torch-pruning
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def torch_pruning(task: Task, target: Path, speed_up: float) -> None:
     left = count_macs(model, task.shape) / whole
     with TemporaryDirectory() as folder:
         _fine_tune(task, model, FINE_TUNING / left, Path(folder) / "checkpoint")
+    save_model(target.with_suffix(".safetensors"), model, task.spec)
     task.export(model, target)
 
 
@@ -171,14 +173,10 @@ def _fine_tune(task: Task, model: Classifier, share: float, checkpoint: Path) ->
     )  # fmt: skip
 
 
-PEERS: dict[str, Callable[[Task, Path], None]] = {
-    "NNCF": nncf,
-    "Olive": olive,
-    **{
-        f"torch-pruning {speed_up:.0f}x": partial(torch_pruning, speed_up=speed_up)
-        for speed_up in SPEED_UPS
-    },
-}
+FUNCTIONS: tuple[Callable[[Task, Path], None], ...] = (
+    nncf, olive, *(partial(torch_pruning, speed_up=speed_up) for speed_up in SPEED_UPS),
+)  # fmt: skip
+PEERS = dict(zip(NAMES, FUNCTIONS, strict=True))
 
 
 def main() -> None:
