@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lowtide.compression.calibrate import observe, ranges
 from lowtide.compression.onnx_export import export_onnx
-from lowtide.compression.quantize import quantize_static
+from lowtide.compression.quantize import Plan, write_int8
 from lowtide.models.cost import layer_macs
 from lowtide.runtime.layers import Layer, layer_table
 from tests.runtime.files import write_classifier
@@ -61,7 +63,8 @@ def test_multiply_adds_are_those_of_the_network(network: Net, exported: Path) ->
 
 
 def test_in_int8_too(network: Net, exported: Path, tmp_path: Path) -> None:
-    quantize_static(exported, tmp_path / "int8.onnx", IMAGES, "minmax")
+    graph = onnx.load(exported)
+    write_int8(graph, tmp_path / "int8.onnx", Plan(ranges(observe(graph, IMAGES), "minmax")))
     layers = table(tmp_path / "int8.onnx")
     assert macs(layers) == layer_macs(network, SHAPE)
     assert "QLinearConv" in {layer.op_type for layer in layers}

@@ -27,14 +27,16 @@ def activations(
     for start in range(0, len(images), BATCH_SIZE):
         batch = np.ascontiguousarray(images[start : start + BATCH_SIZE])
         prepared = batch if outside is None else outside(batch)
-        yield dict(zip(tensors, session.run(list(tensors), {INPUT: prepared}), strict=True))
+        shown = [name for name in tensors if name != INPUT]
+        answers = dict(zip(shown, session.run(shown, {INPUT: prepared}), strict=True))
+        yield {name: prepared if name == INPUT else answers[name] for name in tensors}
 
 
 def _showing(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
     """A copy with the tensors among its outputs."""
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
-    known = {output.name for output in model.graph.output}
+    known = {value.name for value in (*model.graph.input, *model.graph.output)}
     shown.graph.output.extend(
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         for name in tensors

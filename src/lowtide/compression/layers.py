@@ -41,7 +41,7 @@ def quantized_tensors(model: onnx.ModelProto) -> list[str]:
     fixed = {tensor.name for tensor in model.graph.initializer}
     floats = {
         value.name
-        for value in (*model.graph.value_info, *model.graph.output)
+        for value in (*model.graph.input, *model.graph.value_info, *model.graph.output)
         if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     }
     nodes = [node for node in model.graph.node if node.op_type in LAYERS | BETWEEN]
