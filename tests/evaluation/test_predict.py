@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from lowtide.compression.onnx_export import export_onnx, set_metadata
 from lowtide.data.decode import decode_all
+from lowtide.energy import counting
 from lowtide.errors import DataError, MeterError, ModelError
-from lowtide.evaluation import predict
 from lowtide.evaluation.predict import predict_files
 from lowtide.models.factory import Classifier
 from lowtide.params import DataParams
@@ -39,7 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict, "open_sources", list)
+    monkeypatch.setattr(counting, "open_sources", list)
 
 
 def draw(path: Path, pixels: np.ndarray) -> Path:
@@ -105,7 +105,7 @@ def test_a_dead_source_does_not_stop_the_answer(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dead = Dead()
-    monkeypatch.setattr(predict, "open_sources", lambda: [dead])
+    monkeypatch.setattr(counting, "open_sources", lambda: [dead])
     content = predict_files(model, [draw(tmp_path / "a.png", np.zeros((8, 8), np.uint8))])
     assert content["energy_j_per_inference"] is None
     assert content["predictions"]

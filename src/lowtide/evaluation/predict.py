@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from lowtide.data.decode import decode_image
-from lowtide.energy.sources import EnergySource, open_sources
-from lowtide.errors import DataError, MeterError, ModelError
+from lowtide.energy.counting import counting_window
+from lowtide.energy.sources import KWH_IN_J
+from lowtide.errors import DataError, ModelError
 from lowtide.runtime.onnx_model import OnnxModel
 
 MEASURE_S = 1.0
@@ -64,25 +65,12 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 def _energy_per_inference(model: OnnxModel, image: np.ndarray) -> tuple[float | None, str]:
     """Joules and their provenance; None where nothing here can tell."""
-    sources = open_sources()
-    try:
-        if not sources:
-            return None, "unknown"
-        before, _ = _joules(sources)
+    with counting_window() as window:
         end, count = time.perf_counter() + MEASURE_S, 0
         while time.perf_counter() < end:
             model.run(image)
             count += 1
-        after, provenance = _joules(sources)
-        return (after - before) / count, provenance
-    except MeterError:
-        return None, "unknown"
-    finally:
-        for source in sources:
-            source.close()
-
-
-def _joules(sources: Sequence[EnergySource]) -> tuple[float, str]:
-    readings = [reading for source in sources for reading in source.read()]
-    kinds = {reading.provenance for reading in readings}
-    return sum(r.energy_j for r in readings), kinds.pop() if len(kinds) == 1 else "mixed"
+        window.sample()
+        used = window.totals()
+    energy_j = None if used.energy_kwh is None else used.energy_kwh * KWH_IN_J / count
+    return energy_j, used.provenance
