@@ -1,20 +1,19 @@
 """A technique that a stage applies: whether it enters, and whether what it made stays."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+import tempfile
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from lowtide import artifacts
 from lowtide.data.batches import load_card
 from lowtide.evaluation.technique import Candidate, Decision, Target, enters, stays
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.models.factory import Classifier, ModelSpec
-from lowtide.models.weights import load_model
 from lowtide.params import Params
 from lowtide.stages.context import StageContext
 from lowtide.stages.fitting import log_curves
-from lowtide.stages.served import FLOAT, Exported, exported, measure, served
+from lowtide.stages.served import FLOAT, Exported, export, measure, served
 
 Network = tuple[Classifier, ModelSpec]
 
@@ -22,11 +21,14 @@ Network = tuple[Classifier, ModelSpec]
 class Technique:
     """Asks before and after; `report` tells what was decided and by which figures.
 
-    before: the network that goes on where the technique does not.
+    before: the network that goes on where the technique does not. Files are kept while it is open.
     """
 
-    def __init__(self, params: Params, context: StageContext, before: Network) -> None:
-        self._params, self._context, self._before = params, context, before
+    def __init__(
+        self, params: Params, context: StageContext, teacher: Network, before: Network
+    ) -> None:
+        self._params, self._context, self._teacher, self._before = params, context, teacher, before
+        self._folder, self._files = tempfile.TemporaryDirectory(), dict[int, Exported]()
         self._target = Target(
             params.budgets.inference_energy_j_max,
             params.compress.energy_ratio_min,
@@ -35,14 +37,21 @@ class Technique:
         self._decisions: dict[str, Decision] = {}
         self._figures: dict[str, Candidate] = {}
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
     def enters(self) -> bool:
-        teacher, found = self._measure({"before": self._before})
-        return self._decide("entered", enters(found["before"].cost, teacher.cost, self._target))
+        teacher, before = self._measure(self._teacher, self._before)
+        self._figures |= {"teacher": teacher, "before": before}
+        return self._decide("entered", enters(before.cost, teacher.cost, self._target))
 
     def stays(self, after: Network) -> bool:
-        teacher, found = self._measure({"before": self._before, "after": after})
-        decision = stays(found["before"], found["after"], teacher, self._target)
-        return self._decide("stayed", decision)
+        teacher, before, own = self._measure(self._teacher, self._before, after)
+        self._figures |= {"teacher": teacher, "before": before, "after": own}
+        return self._decide("stayed", stays(before, own, teacher, self._target))
 
     def report(self) -> dict[str, Any]:
         decisions = {name: one.to_json() for name, one in self._decisions.items()}
@@ -69,19 +78,19 @@ class Technique:
         self._context.say(decision.reason)
         return decision.yes
 
-    def _measure(self, networks: Mapping[str, Network]) -> tuple[Candidate, dict[str, Candidate]]:
-        """The teacher's float file, and the networks as they would be served."""
+    def _measure(self, teacher: Network, *networks: Network) -> list[Candidate]:
+        """The teacher's file in float, and each network as it would be served."""
+        files = {
+            str(id(model)): self._exported(model, spec) for model, spec in (teacher, *networks)
+        }
+        found = measure(files, self._context.window, self._params)
         drop_max = self._params.quantize.val_accuracy_drop_max
-        with ExitStack() as stack:
-            files: dict[str, Exported] = {
-                name: stack.enter_context(exported(model, spec, self._params))
-                for name, (model, spec) in {
-                    "teacher": load_model(artifacts.TEACHER),
-                    **networks,
-                }.items()
-            }
-            found = measure(files, self._context.window, self._params)
-        teacher = found["teacher"][FLOAT]
-        chosen = {name: served(found[name], drop_max) for name in networks}
-        self._figures |= {"teacher": teacher, **chosen}
-        return teacher, chosen
+        each = [served(found[str(id(model))], drop_max) for model, _ in networks]
+        return [found[str(id(teacher[0]))][FLOAT], *each]
+
+    def _exported(self, model: Classifier, spec: ModelSpec) -> Exported:
+        """Once, whatever else is measured beside it."""
+        if id(model) not in self._files:
+            folder = Path(tempfile.mkdtemp(dir=self._folder.name))
+            self._files[id(model)] = export(model, spec, folder, self._params)
+        return self._files[id(model)]

@@ -29,14 +29,14 @@ def resumable(params: Params) -> str | None:
 
 
 def run(params: Params, context: StageContext) -> dict[str, Any]:
-    teacher = load_model(artifacts.TEACHER)
-    technique, student = Technique(params, context, teacher), _student(params)
-    if resumable(params) is None and not technique.enters():
-        save_model(artifacts.STUDENT, *teacher)
-        return {**technique.left_out(), "student": "teacher"}
-    figures = _distilled(params, context, student)
-    if not technique.stays(student):
-        student, figures = teacher, {**figures, **technique.unchanged(), "student": "teacher"}
+    teacher, student = load_model(artifacts.TEACHER), _student(params)
+    with Technique(params, context, teacher, teacher) as technique:
+        if resumable(params) is None and not technique.enters():
+            save_model(artifacts.STUDENT, *teacher)
+            return {**technique.left_out(), "student": "teacher"}
+        figures = _distilled(params, context, student)
+        if not technique.stays(student):
+            student, figures = teacher, {**figures, **technique.unchanged(), "student": "teacher"}
     save_model(artifacts.STUDENT, *student)
     delete_checkpoints(context.checkpoint)
     return {**figures, **technique.report()}

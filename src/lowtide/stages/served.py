@@ -1,8 +1,6 @@
 """Networks as they would be served: exported, in int8 where that takes less, side by side."""
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,14 +29,8 @@ class Exported:
     paths: Mapping[str, Path]
 
 
-@contextmanager
-def exported(model: Classifier, spec: ModelSpec, params: Params) -> Iterator[Exported]:
-    """Float and int8 files in a temporary folder."""
-    with tempfile.TemporaryDirectory() as name:
-        yield export(model, spec, Path(name), params)
-
-
 def export(model: Classifier, spec: ModelSpec, folder: Path, params: Params) -> Exported:
+    """The float and the int8 file."""
     paths = {FLOAT: folder / "model.fp32.onnx", INT8: folder / "model.int8.onnx"}
     export_onnx(
         model, (spec.in_channels, *spec.image_size), paths[FLOAT],

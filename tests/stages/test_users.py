@@ -1,0 +1,63 @@
+"""Networks of torch users go through the whole chain, from the teacher to the verdict."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from lowtide import artifacts
+from lowtide.artifacts import STAGES, report_path
+from lowtide.runtime.onnx_model import OnnxModel
+from lowtide.stages.run import run_stage
+
+
+def write_images(folder: Path) -> Path:
+    """120 images of 16x16 pixels in three classes that a small network can tell apart."""
+    generator, labels = np.random.default_rng(0), np.arange(120) % 3
+    pixels = generator.integers(0, 80, (120, 16, 16, 3)) + 80 * labels[:, None, None, None]
+    path = folder / "images.npz"
+    np.savez(path, x_train=pixels.astype(np.uint8), y_train=labels,
+             x_test=pixels[:30].astype(np.uint8), y_test=labels[:30])  # fmt: skip
+    return path
+
+
+@pytest.mark.parametrize(
+    ("network", "pruned", "named"),
+    [
+        ("resnet", "layer1.0.conv1", None),
+        ("mobilenet", "features.1.conv.0.0", None),
+        ("vit", "blocks.0.mlp.0", "blocks.0.attn.qkv"),
+    ],
+)
+def test_a_users_network_goes_through_the_chain(
+    network: str, pruned: str, named: str | None, checkout: Path, write_params: Callable[..., Path]
+) -> None:
+    """It teaches itself: no student is named, so that its own layers are pruned and quantized."""
+    write_params(
+        data={"source": "npz", "path": str(write_images(checkout)), "val_fraction": 0.25},
+        model={"teacher": f"tests.compression.users:{network}", "student": None},
+        controller={"gates": False},
+        prune={"macs_fraction": 0.85, "round_to": 4, "sensitivity_images": 20},
+    )
+    for stage in STAGES:
+        run_stage(stage)
+    reports = {stage: json.loads(report_path(stage).read_text()) for stage in STAGES}
+
+    pruning = reports["prune"]["pruning"]
+    assert pruning["macs_after"] <= 0.85 * pruning["macs_before"]
+    before, after = pruning["channels"][f"net.{pruned}"]
+    assert after < before
+    assert named is None or f"net.{named}" in pruning["not_pruned"]
+    assert reports["quantize"]["layers"]
+    assert reports["judge"]["reasons"]
+
+    int8 = onnx.load(artifacts.MODEL_INT8)
+    assert any(one.data_type == onnx.TensorProto.INT8 for one in int8.graph.initializer)
+    images = np.random.default_rng(1).integers(0, 256, (5, 3, 16, 16), dtype=np.uint8)
+    reference = OnnxModel(artifacts.MODEL_FP32, 1).logits(images)
+    assert np.abs(OnnxModel(artifacts.MODEL_INT8, 1).logits(images) - reference).max() < 0.5 * (
+        np.abs(reference).max()
+    )
