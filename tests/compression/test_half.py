@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 
 from lowtide.compression.compare import compare
 from lowtide.compression.half import HALVES, write_half
+from lowtide.compression.onnx_export import export_onnx
 from lowtide.data.batches import ImageArrays
+from lowtide.errors import ModelError
 from lowtide.runtime.onnx_model import OnnxModel
 
 
@@ -45,3 +48,17 @@ def test_both_are_judged_by_measurement(rig, graph, tmp_path: Path) -> None:  # 
         executed = one.speedup is not None
         assert executed or "cannot be opened by ONNX Runtime" in one.why
         assert one.kept == (executed and "times quicker" in one.why)
+
+
+def test_a_graph_of_a_later_opset_is_taken_as_it_is(rig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    export_onnx(rig.model, (3, 16, 16), tmp_path / "later.onnx", opset=23)
+    for name in HALVES:
+        write_half(onnx.load(tmp_path / "later.onnx"), tmp_path / "half.onnx", name)
+        onnx.checker.check_model(onnx.load(tmp_path / "half.onnx"), full_check=True)
+
+
+def test_what_cannot_be_converted_is_named(graph, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    graph.graph.node[0].op_type = "Unheard"
+    with pytest.raises(ModelError, match="cannot be converted to bfloat16"):
+        write_half(graph, tmp_path / "half.onnx", "bfloat16")
+    assert not (tmp_path / "half.onnx").exists()

@@ -38,16 +38,19 @@ def bench(rig, graph, tmp_path: Path) -> Bench:  # type: ignore[no-untyped-def]
 
 def test_auto_tries_every_method_on_the_exported_file(bench: Bench) -> None:
     observed = observe(bench.trial.model, bench.trial.held_out.images)
-    method, found = by_method(bench.trial, observed, "auto")
+    method, found = by_method(bench.trial, observed, "auto", frozenset())
     assert tuple(found) == METHODS
     assert found[method] == max(found.values())
-    assert by_method(bench.trial, observed, "percentile")[0] == "percentile"
+    assert by_method(bench.trial, observed, "percentile", frozenset())[0] == "percentile"
 
 
 def test_a_tie_goes_to_minmax(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trial, "accuracy", lambda *_: 0.9)
     observed = observe(bench.trial.model, bench.trial.held_out.images)
-    assert by_method(bench.trial, observed, "auto") == ("minmax", dict.fromkeys(METHODS, 0.9))
+    assert by_method(bench.trial, observed, "auto", frozenset()) == (
+        "minmax",
+        dict.fromkeys(METHODS, 0.9),
+    )
 
 
 def test_a_correction_that_does_not_help_is_dropped(bench: Bench) -> None:

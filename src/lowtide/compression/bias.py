@@ -28,6 +28,8 @@ def bias_shifts(model: onnx.ModelProto, plan: Plan, images: np.ndarray) -> dict[
         for node in layers(model)
         if len(node.input) > 2 and node.input[2] in fixed and node.name not in plan.float_layers
     ]
+    if not nodes:
+        return {}
     true = _channel_means(model, [node.output[0] for node in nodes], images)
     shifts: dict[str, np.ndarray] = {}
     for node, wanted in zip(nodes, true, strict=True):

@@ -29,7 +29,7 @@ def compare(
         try:
             models[name] = OnnxModel(path, num_threads)
         except ArtifactError as error:
-            found[name] = refused(str(error))
+            found[name] = refused(str(error).replace(str(path), name))
     batch = np.resize(split.images[:batch_size], (batch_size, *split.images.shape[1:]))
     seconds = quickest_calls(models, batch, NUM_TURNS)
     for name in models.keys() - {"fp32"}:

@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from lowtide.artifacts import atomic
+from lowtide.errors import ModelError, first_line
 
 Half = Literal["float16", "bfloat16"]
 HALVES: tuple[Half, ...] = ("float16", "bfloat16")
@@ -18,16 +19,27 @@ def write_half(model: onnx.ModelProto, target: Path, kind: Half) -> None:
     """Write an fp32 graph with its weights and activations in 16 bits; it still gives float32.
 
     Whether the runtime executes it shows when it is opened.
-    """
-    from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    if kind == "bfloat16":
-        model = onnx.version_converter.convert_version(model, BFLOAT16_OPSET)
-    half = convert_float_to_float16(model, keep_io_types=True)
-    if kind == "bfloat16":
-        _to_bfloat16(half)
+    Raises:
+        ModelError: an operator of the graph cannot be converted.
+    """
+    try:
+        half = _converted(model, kind)
+    except (onnx.version_converter.ConvertError, RuntimeError, ValueError) as error:
+        raise ModelError(f"the graph cannot be converted to {kind}: {first_line(error)}") from error
     with atomic(target) as temporary:
         onnx.save(half, temporary)
+
+
+def _converted(model: onnx.ModelProto, kind: Half) -> onnx.ModelProto:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    if kind == "bfloat16" and model.opset_import[0].version < BFLOAT16_OPSET:
+        model = onnx.version_converter.convert_version(model, BFLOAT16_OPSET)
+    half: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True)
+    if kind == "bfloat16":
+        _to_bfloat16(half)
+    return half
 
 
 def _to_bfloat16(half: onnx.ModelProto) -> None:

@@ -35,14 +35,17 @@ class Trial:
 
 
 def by_method(
-    trial: Trial, observed: Mapping[str, Histogram], method: Method | Literal["auto"]
+    trial: Trial,
+    observed: Mapping[str, Histogram],
+    method: Method | Literal["auto"],
+    float_layers: frozenset[str],
 ) -> tuple[Method, dict[Method, float]]:
     """The method asked for, or the most accurate one, and the accuracy of each that was tried.
 
     A tie goes to min-max, then to entropy.
     """
     tried = METHODS if method == "auto" else (method,)
-    found = {one: trial.accuracy(Plan(ranges(observed, one))) for one in tried}
+    found = {one: trial.accuracy(Plan(ranges(observed, one), float_layers)) for one in tried}
     return max(tried, key=lambda one: found[one]), found
 
 
@@ -75,12 +78,10 @@ def mixed(
     trial: Trial, plan: Plan, table: list[Layer], accuracy_min: float
 ) -> tuple[Plan, float, list[Layer]]:
     """Sensitive layers go back to float until `accuracy_min` is met, or none is left in int8."""
-    reached = 0.0
-
-    def with_floats(names: frozenset[str]) -> float:
-        nonlocal reached
-        reached = trial.accuracy(replace(plan, float_layers=names))
-        return reached
-
-    table = return_to_float(table, with_floats, accuracy_min)
-    return replace(plan, float_layers=float_names(table)), reached, table
+    table = return_to_float(
+        table,
+        lambda names: trial.accuracy(replace(plan, float_layers=names)),
+        accuracy_min,
+    )
+    plan = replace(plan, float_layers=float_names(table))
+    return plan, trial.accuracy(plan), table

@@ -1,7 +1,7 @@
 """The pruned student in int8 or 16 bits, where this runtime gains by it and the answers stay."""
 
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 
 from lowtide import artifacts
-from lowtide.compression.calibrate import observe, ranges
+from lowtide.compression.calibrate import METHODS, observe, ranges
 from lowtide.compression.compare import accuracy, compare
 from lowtide.compression.half import HALVES, write_half
-from lowtide.compression.keep import Candidate, fastest
+from lowtide.compression.keep import Candidate, fastest, refused
 from lowtide.compression.layer_times import layer_times
 from lowtide.compression.layers import layers
 from lowtide.compression.mixed import Layer, float_names, sensitivities, table
@@ -20,6 +20,7 @@ from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quantize import Plan
 from lowtide.compression.trial import Trial, by_method, corrected, mixed, settled
 from lowtide.data.batches import load_split
+from lowtide.errors import ModelError
 from lowtide.models.weights import load_model
 from lowtide.params import Params
 from lowtide.runtime.onnx_model import OnnxModel
@@ -37,10 +38,10 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     accuracy_min = fp32 - recipe.val_accuracy_drop_max
 
     observed = observe(trial.model, calibration)
-    method, methods = by_method(trial, observed, recipe.method)
-    plan = Plan(ranges(observed, method))
-    found = _layer_table(params, trial, plan)
-    plan = replace(plan, float_layers=float_names(found))
+    first = METHODS[0] if recipe.method == "auto" else recipe.method
+    found = _layer_table(params, trial, Plan(ranges(observed, first)))
+    method, methods = by_method(trial, observed, recipe.method, float_names(found))
+    plan = Plan(ranges(observed, method), float_names(found))
     reached = trial.accuracy(plan)
     if reached < accuracy_min:
         plan, reached = corrected(trial, plan, reached, calibration[:PROBED_IMAGES])
@@ -90,7 +91,7 @@ def _calibration_images(params: Params, context: StageContext) -> np.ndarray:
 
 
 def _layer_table(params: Params, trial: Trial, plan: Plan) -> list[Layer]:
-    """What each layer gains and costs in int8; `plan` is what lies in the trial's file."""
+    """What each layer gains and costs in int8; the plan has none in float."""
     names = [node.name for node in layers(trial.model)]
     images = trial.held_out.images[:PROBED_IMAGES]
     trial.accuracy(plan)
@@ -106,15 +107,27 @@ def _layer_table(params: Params, trial: Trial, plan: Plan) -> list[Layer]:
 def _candidates(params: Params, trial: Trial, fp32: float) -> dict[str, Candidate]:
     """Each lower precision on this runtime; the quicker of the 16-bit files stays."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = {"int8": trial.target} | {name: Path(folder) / f"{name}.onnx" for name in HALVES}
-        for name in HALVES:
-            write_half(trial.model, paths[name], name)
+        halves, unconverted = _halves(trial.model, Path(folder))
         found = compare(
-            artifacts.PRUNED_ONNX, paths, trial.held_out,
+            artifacts.PRUNED_ONNX, {"int8": trial.target, **halves}, trial.held_out,
             accuracy_fp32=fp32, drop_max=params.quantize.val_accuracy_drop_max,
             batch_size=params.evaluate.batch_size, num_threads=trial.num_threads,
         )  # fmt: skip
-        best = max(HALVES, key=lambda name: found[name].speedup or 0)
+        best = max(halves, key=lambda name: found[name].speedup or 0, default=None)
         with artifacts.atomic(artifacts.HALF) as temporary:
-            temporary.write_bytes(paths[best].read_bytes())
-    return found
+            path = artifacts.PRUNED_ONNX if best is None else halves[best]
+            temporary.write_bytes(path.read_bytes())
+    return found | unconverted
+
+
+def _halves(model: onnx.ModelProto, folder: Path) -> tuple[dict[str, Path], dict[str, Candidate]]:
+    """Paths of the 16-bit files, and what is said of those that cannot be made."""
+    paths: dict[str, Path] = {}
+    unconverted: dict[str, Candidate] = {}
+    for name in HALVES:
+        try:
+            write_half(model, folder / f"{name}.onnx", name)
+            paths[name] = folder / f"{name}.onnx"
+        except ModelError as error:
+            unconverted[name] = refused(str(error))
+    return paths, unconverted
