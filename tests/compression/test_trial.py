@@ -95,7 +95,7 @@ def test_a_mixture_has_to_be_quicker_as_a_whole(
 
 
 class Depthwise(nn.Module):
-    """8 channels, one by one: what this runtime is slower at in int8 (measured: 3 to 15 times)."""
+    """8 channels, one by one: what this runtime is slower at in int8."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -61,7 +61,7 @@ def test_the_report_says_what_was_found(write_params: Callable[..., Path]) -> No
 def test_a_network_that_int8_slows_down_stays_float(
     write_params: Callable[..., Path], checkout: Path
 ) -> None:
-    """8 channels one by one: measured here, int8 takes 3 to 15 times as long."""
+    """Convolutions of 8 channels, one by one."""
     write_params(evaluate={"batch_size": 64})
     (checkout / "nets.py").write_text(DEPTHWISE)
     run_stage("prepare")
