@@ -75,14 +75,38 @@ def _plan(eligible: Eligible, ranking: Ranking, target_macs: float, round_to: in
             narrower = (ceil(width / round_to) - 1) * round_to
             if narrower == 0:
                 continue
-            then = [*kept[:index], narrower, *kept[index + 1 :]]
+            then = _with(kept, index, narrower)
             saved = now - _seconds(eligible, ranking, then)
             lost = losses[index][narrower] - losses[index][width]
             offers.append((lost / saved if saved > 0 else inf, then))
         if not offers:
-            break
+            return kept
         kept = min(offers)[1]
-    return kept
+    return _refilled(kept, eligible, losses, target_macs, round_to)
+
+
+def _refilled(
+    kept: list[int],
+    eligible: Eligible,
+    losses: Sequence[np.ndarray],
+    target_macs: float,
+    round_to: int,
+) -> list[int]:
+    """The last notch may have been a large one: smaller ones come back where there is room, those
+    that are missed most first."""
+    offers = []
+    for index, (width, group) in enumerate(zip(kept, eligible.groups, strict=True)):
+        wider = min((width // round_to + 1) * round_to, group.num_channels)
+        then = _with(kept, index, wider)
+        if wider > width and sum(eligible.macs_with(then).values()) <= target_macs:
+            offers.append((losses[index][width] - losses[index][wider], then))
+    if not offers:
+        return kept
+    return _refilled(max(offers)[1], eligible, losses, target_macs, round_to)
+
+
+def _with(kept: Sequence[int], index: int, width: int) -> list[int]:
+    return [*kept[:index], width, *kept[index + 1 :]]
 
 
 def _losses(ranking: Ranking) -> list[np.ndarray]:
