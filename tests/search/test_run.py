@@ -135,6 +135,7 @@ def wait_for(condition: Callable[[], Any], process: "subprocess.Popen[str]") -> 
         time.sleep(0.02)
 
 
+@pytest.mark.integration
 def test_a_killed_search_goes_on_with_the_trial_that_it_was_in(
     searchable: Searchable, checkout: Path
 ) -> None:
@@ -151,3 +152,12 @@ def test_a_killed_search_goes_on_with_the_trial_that_it_was_in(
     assert 3 < num_epochs < 30
     assert found["spent_g"] == pytest.approx(ledger_g(found["study_id"]))
     assert killed_g < found["spent_g"] <= 1.05 * budget_g
+
+
+def test_without_a_budget_there_is_no_search(searchable: Searchable) -> None:
+    searchable()
+    done = subprocess.run(
+        [sys.executable, "-m", "lowtide", "search"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == ("lowtide: how many grams may it emit? lowtide search --budget-g 0.05\n")
