@@ -20,11 +20,13 @@ from lowtide import artifacts
 from lowtide.energy.ledger import Ledger
 from lowtide.errors import LowtideError, UsageError
 from lowtide.params import load_params
+from lowtide.search import candidate, chain
 from lowtide.search.costs import COSTS, Costs
 from lowtide.search.run import search
 from lowtide.search.space import Space
 from lowtide.search.text import search_text
 from lowtide.search.worker import Worker
+from lowtide.training.pacing import Paused
 from tests.conftest import ROOT
 from tests.search.searching import quick
 
@@ -152,6 +154,30 @@ def test_a_killed_search_goes_on_with_the_trial_that_it_was_in(
     assert 3 < num_epochs < 30
     assert found["spent_g"] == pytest.approx(ledger_g(found["study_id"]))
     assert killed_g < found["spent_g"] <= 1.05 * budget_g
+
+
+@pytest.mark.parametrize("after", ["export_onnx", "after_epoch"])
+def test_asked_to_leave_it_leaves_the_trial_as_it_stands(
+    searchable: Searchable, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    """Within an export, too: torch would take what a handler raises for a failure of its own."""
+    path = searchable()
+    budget_g = enough_g(path, 1.8)
+    holder = candidate if after == "export_onnx" else chain.Curves
+    whole = getattr(holder, after)
+
+    def signalled(*arguments: Any, **options: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        whole(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(holder, after, signalled)
+        with pytest.raises(Paused):
+            search(path, budget_g)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    found = search(path, budget_g)
+    assert found["trials"][0]["state"] == "complete"
+    assert found["spent_g"] == pytest.approx(ledger_g(found["study_id"]))
 
 
 def test_without_a_budget_there_is_no_search(searchable: Searchable) -> None:

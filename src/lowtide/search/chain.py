@@ -66,6 +66,7 @@ class Chain:
         return through
 
     def _reserved(self) -> AbstractContextManager[None]:
+        self.worker.leaving.leave_if_asked()
         return self.purse.reserved(self.trial.number, self.costs.overhead_g)
 
     def _probed(self, params: Params, folder: Path) -> float:
@@ -94,7 +95,9 @@ class Chain:
     def _hooks(self) -> list[Hook]:
         study, reduction = self.worker.study, self.worker.params.search.reduction
         halving = Halving(study, self.trial, self.purse, self.costs.rungs_g, reduction)
-        return [GramsGuard(self.purse), halving, Curves(self.run, self.purse)]
+        return [
+            self.worker.leaving, GramsGuard(self.purse), halving, Curves(self.run, self.purse)
+        ]  # fmt: skip
 
     def _served(self, paths: dict[str, Path], params: Params) -> Through:
         """The file with the least joules of those that are accurate enough, and the others gone."""

@@ -4,7 +4,6 @@ One that was interrupted goes on from its checkpoint, if this checkout has it.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from lowtide.stages.fitting import model_spec
 from lowtide.stages.teaching import Teaching
 from lowtide.training.aside import set_aside
 from lowtide.training.fit import fit
-from lowtide.training.limits import Leaving
 from lowtide.training.losses import label_loss
 from lowtide.training.pacing import Pacer, Pause
 from lowtide.training.protocols import Hook, Steering
@@ -49,16 +47,13 @@ def fit_trial(
     """The trained network, on the CPU. `later_work`: of trials to come, in units of this fit's.
 
     Raises:
-        Deferred: the plan, or a signal, says so; and whatever the hooks raise.
+        Deferred: the plan says so; and whatever the hooks raise.
         ModelError: the loss did not stay finite.
     """
     model, spec = untrained(params)
     start = begin(params, _recipe(params), ALONE, model, checkpoint, _mark(params), context.run_id)
     work = start.fit(_make_loss(params, context), _steering(params, context))
-    leaving = Leaving(context.clock)
-    pacer = _pacer(params, replace(context, clock=leaving.clock), work, later_work)
-    with leaving.listening():
-        fit(work, [leaving, *hooks[:1], pacer, *hooks[1:]])
+    fit(work, [*hooks, _pacer(params, context, work, later_work)])
     return model.cpu(), spec
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from lowtide import artifacts
 from lowtide.artifacts import STATE
-from lowtide.clock import SystemClock
 from lowtide.errors import ModelError
 from lowtide.lock import pipeline_lock
 from lowtide.params import Params, load_params
@@ -21,7 +20,6 @@ from lowtide.search.trial import run_trial
 from lowtide.search.worker import Worker
 from lowtide.stages.run import run_stage
 from lowtide.tracking import delivery
-from lowtide.training.leaving import deferred_by_sigterm
 
 FAILED_IN_A_ROW_MAX = 5  # then it is not the configuration that fails
 
@@ -36,7 +34,7 @@ def search(params_file: Path, budget_g: float) -> dict[str, Any]:
     """
     params = load_params(params_file)
     space = Space.of_params(params)
-    with deferred_by_sigterm(SystemClock().now), pipeline_lock(STATE):
+    with pipeline_lock(STATE):
         _make_missing(params, params_file)
         for sample in space.corners():
             untrained(space.params(sample))
@@ -68,6 +66,7 @@ def _run_trials(worker: Worker, reference: Reference, costs: Costs) -> None:
     """Until what is left would not bring a trial to its first rung."""
     study, failed = worker.study, 0
     while study.spent_g() < worker.budget_g:
+        worker.leaving.leave_if_asked()
         trial = study.take_over()
         if trial is None:
             if study.spent_g() + costs.rungs_g[0] > worker.budget_g:

@@ -25,6 +25,7 @@ from lowtide.search.study import Study, Trial
 from lowtide.session import Session
 from lowtide.stages.context import StageContext
 from lowtide.tracking import Run, Tracker
+from lowtide.training.limits import Leaving
 from lowtide.training.world import ALONE
 
 FOLDER = artifacts.STATE / "search"
@@ -33,13 +34,16 @@ DATABASE = artifacts.STATE / "search.db"
 
 @dataclass
 class Worker:
-    """`name`: of this checkout, for what is spent in it is in its ledger."""
+    """`name`: of this checkout, for what is spent in it is in its ledger. `leaving`: asked by a
+    signal, between two steps of a fit, and beside fits between their parts.
+    """
 
     params: Params
     space: Space
     study: Study
     source: IntensitySource
     clock: Clock
+    leaving: Leaving
     ledger: Ledger
     meter: EnergyMeter
     tracker: Tracker
@@ -59,14 +63,19 @@ class Worker:
                 )
             )  # fmt: skip
             ledger = stack.enter_context(Ledger(artifacts.LEDGER))
-            source, clock = open_source(params.carbon), _clock(params, ledger, study.id)
+            source = open_source(params.carbon)
+            leaving = Leaving(_clock(params, ledger, study.id))
+            stack.enter_context(leaving.listening())
+            clock = leaving.clock
             sources = open_sources()
             for one in sources:
                 stack.callback(one.close)
             meter = EnergyMeter(sources, source, clock, ledger, params.carbon.pue)
             tracker = Tracker(artifacts.STATE)
             bar = stack.enter_context(SpentBar(budget_g))
-            yield cls(params, space, study, source, clock, ledger, meter, tracker, budget_g, bar)
+            yield cls(
+                params, space, study, source, clock, leaving, ledger, meter, tracker, budget_g, bar
+            )  # fmt: skip
 
     @property
     def folder(self) -> Path:

@@ -46,12 +46,13 @@ class Leaving(Hook):
             signal.signal(signal.SIGTERM, former)
 
     def before_step(self, step: float, num_steps: float) -> None:  # noqa: ARG002
-        self._leave_if_asked()
+        self.leave_if_asked()
 
     def while_validating(self) -> None:
-        self._leave_if_asked()
+        self.leave_if_asked()
 
-    def _leave_if_asked(self) -> None:
+    def leave_if_asked(self) -> None:
+        """Raises `Paused`."""
         if self._asked:
             raise Paused(self.clock.now())
 
