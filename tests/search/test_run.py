@@ -20,12 +20,13 @@ from lowtide import artifacts
 from lowtide.energy.ledger import Ledger
 from lowtide.errors import LowtideError, UsageError
 from lowtide.params import load_params
-from lowtide.search import candidate, chain
+from lowtide.search import chain
 from lowtide.search.costs import COSTS, Costs
 from lowtide.search.run import search
 from lowtide.search.space import Space
 from lowtide.search.text import search_text
 from lowtide.search.worker import Worker
+from lowtide.stages import served
 from lowtide.training.pacing import Paused
 from tests.conftest import ROOT
 from tests.search.searching import quick
@@ -163,7 +164,7 @@ def test_asked_to_leave_it_leaves_the_trial_as_it_stands(
     """Within an export, too: torch would take what a handler raises for a failure of its own."""
     path = searchable()
     budget_g = enough_g(path, 1.8)
-    holder = candidate if after == "export_onnx" else chain.Curves
+    holder = served if after == "export_onnx" else chain.Curves
     whole = getattr(holder, after)
 
     def signalled(*arguments: Any, **options: Any) -> None:

@@ -3,20 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from lowtide import artifacts
-from lowtide.compression.onnx_export import export_onnx
-from lowtide.compression.quick import quick_int8
+from lowtide.compression import compare
 from lowtide.data.batches import load_split
 from lowtide.errors import MeterError
-from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.params import Params
 from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.runtime.probe import Window, probe
-
-FLOAT, INT8 = "fp32", "int8"
-PROBE_IMAGES = 256
+from lowtide.stages.served import FLOAT, INT8, PROBE_IMAGES, Files
 
 
 @dataclass(frozen=True)
@@ -43,23 +37,14 @@ class Joules:
         return min(self.ratios.items(), key=lambda item: item[1])
 
 
-def export(model: Classifier, spec: ModelSpec, folder: Path, params: Params) -> dict[str, Path]:
-    """The float and the int8 file."""
-    paths = {FLOAT: folder / "model.fp32.onnx", INT8: folder / "model.int8.onnx"}
-    shape = (spec.in_channels, *spec.image_size)
-    export_onnx(model, shape, paths[FLOAT], opset=params.export.opset)
-    held_out = load_split(artifacts.DATA, "val").images
-    draw = np.random.default_rng(params.seed).permutation(len(held_out))
-    chosen = np.sort(draw[: params.quantize.calibration_images])
-    quick_int8(paths[FLOAT], paths[INT8], held_out[chosen])
-    return paths
-
-
-def joules(paths: dict[str, Path], reference: Reference, window: Window, params: Params) -> Joules:
+def joules(paths: Files, reference: Reference, window: Window, params: Params) -> Joules:
     """MeterError where nothing here can tell joules."""
     settings = params.evaluate
     files = {"reference": reference.path, **paths}
-    models = {name: OnnxModel(path, settings.num_threads) for name, path in files.items()}
+    models = {
+        name: OnnxModel(path, settings.num_threads, provider=settings.provider)
+        for name, path in files.items()
+    }
     images = load_split(artifacts.DATA, "val").images[:PROBE_IMAGES]
     results = probe(
         models, images, window, batch_size=settings.batch_size,
@@ -75,14 +60,13 @@ def joules(paths: dict[str, Path], reference: Reference, window: Window, params:
 
 def accuracy(path: Path, params: Params) -> float:
     """Of a file on validation images."""
-    val = load_split(artifacts.DATA, "val")
-    answers = OnnxModel(path, params.evaluate.num_threads).logits(val.images).argmax(1)
-    return float((answers == val.labels).mean())
+    model = OnnxModel(path, params.evaluate.num_threads, provider=params.evaluate.provider)
+    return compare.accuracy(model, load_split(artifacts.DATA, "val"))
 
 
-def acceptable(paths: dict[str, Path], params: Params) -> dict[str, float]:
+def acceptable(paths: Files, params: Params) -> dict[str, float]:
     """Accuracy of the float file, and of the int8 file unless it has lost too much."""
     found = {name: accuracy(path, params) for name, path in paths.items()}
-    if found[FLOAT] - found[INT8] > params.quantize.val_accuracy_drop_max:
-        del found[INT8]
+    if found[FLOAT] - found.get(INT8, 0.0) > params.quantize.val_accuracy_drop_max:
+        found.pop(INT8, None)
     return found

@@ -8,13 +8,14 @@ from typing import Any
 from lowtide.energy.meter import Window
 from lowtide.models.weights import save_model
 from lowtide.params import Params
-from lowtide.search.candidate import Reference, acceptable, export, joules
+from lowtide.search.candidate import Reference, acceptable, joules
 from lowtide.search.costs import Costs
 from lowtide.search.fitting import fit_trial, untrained
 from lowtide.search.halving import PROBED, Halving, PrunedError, surpassed
 from lowtide.search.spending import GramsGuard, Purse
 from lowtide.search.study import Trial
 from lowtide.search.worker import Worker
+from lowtide.stages.served import export
 from lowtide.tracking import Run
 from lowtide.training.checkpoint import delete_checkpoints
 from lowtide.training.protocols import Hook

@@ -11,11 +11,12 @@ from lowtide.compression.onnx_export import export_onnx
 from lowtide.energy.meter import Window
 from lowtide.errors import UsageError
 from lowtide.models.weights import load_model
-from lowtide.search.candidate import Reference, accuracy, export, joules
+from lowtide.search.candidate import Reference, accuracy, joules
 from lowtide.search.fitting import untrained
 from lowtide.search.halving import levels_g
 from lowtide.search.spending import Purse
 from lowtide.search.worker import Worker
+from lowtide.stages.served import export
 from lowtide.training.estimate import estimate_hours
 
 COSTS = "costs"
@@ -72,7 +73,10 @@ def _reference(worker: Worker) -> Reference:
     if not path.exists():
         model, spec = load_model(artifacts.TEACHER) if trained else untrained(params)
         shape = (spec.in_channels, *spec.image_size)
-        export_onnx(model, shape, path, opset=params.export.opset)
+        export_onnx(
+            model, shape, path,
+            opset=params.export.opset, preprocessing=params.export.preprocessing,
+        )  # fmt: skip
     return Reference(path, accuracy(path, params) if trained else None)
 
 

@@ -13,7 +13,7 @@ from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.params import Params
 from lowtide.stages.context import StageContext
 from lowtide.stages.fitting import log_curves
-from lowtide.stages.served import FLOAT, Exported, export, measure, served
+from lowtide.stages.served import FLOAT, Files, export, measure, served
 
 Network = tuple[Classifier, ModelSpec]
 
@@ -28,7 +28,7 @@ class Technique:
         self, params: Params, context: StageContext, teacher: Network, before: Network
     ) -> None:
         self._params, self._context, self._teacher, self._before = params, context, teacher, before
-        self._folder, self._files = tempfile.TemporaryDirectory(), dict[int, Exported]()
+        self._folder, self._files = tempfile.TemporaryDirectory(), dict[int, Files]()
         self._target = Target(
             params.budgets.inference_energy_j_max,
             params.compress.energy_ratio_min,
@@ -81,14 +81,14 @@ class Technique:
     def _measure(self, teacher: Network, *networks: Network) -> list[Candidate]:
         """The teacher's file in float, and each network as it would be served."""
         files = {
-            str(id(model)): self._exported(model, spec) for model, spec in (teacher, *networks)
+            str(id(model)): self._files_of(model, spec) for model, spec in (teacher, *networks)
         }
         found = measure(files, self._context.window, self._params)
         drop_max = self._params.quantize.val_accuracy_drop_max
         each = [served(found[str(id(model))], drop_max) for model, _ in networks]
         return [found[str(id(teacher[0]))][FLOAT], *each]
 
-    def _exported(self, model: Classifier, spec: ModelSpec) -> Exported:
+    def _files_of(self, model: Classifier, spec: ModelSpec) -> Files:
         """Once, whatever else is measured beside it."""
         if id(model) not in self._files:
             folder = Path(tempfile.mkdtemp(dir=self._folder.name))

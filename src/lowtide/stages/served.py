@@ -1,12 +1,12 @@
 """Networks as they would be served: exported, in int8 where that takes less, side by side."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lowtide import artifacts
+from lowtide.compression.compare import accuracy
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quick import quick_int8
 from lowtide.data.batches import load_split
@@ -22,15 +22,11 @@ CALIBRATION_IMAGES = 128
 PROBE_IMAGES = 256
 
 
-@dataclass(frozen=True)
-class Exported:
-    """Files of one network, by precision; int8 is missing where no ranges could be found."""
-
-    paths: Mapping[str, Path]
+Files = dict[str, Path]  # of one network, by precision
 
 
-def export(model: Classifier, spec: ModelSpec, folder: Path, params: Params) -> Exported:
-    """The float and the int8 file."""
+def export(model: Classifier, spec: ModelSpec, folder: Path, params: Params) -> Files:
+    """The float and the int8 file; no int8 where no ranges could be found."""
     paths = {FLOAT: folder / "model.fp32.onnx", INT8: folder / "model.int8.onnx"}
     export_onnx(
         model, (spec.in_channels, *spec.image_size), paths[FLOAT],
@@ -42,14 +38,14 @@ def export(model: Classifier, spec: ModelSpec, folder: Path, params: Params) -> 
         quick_int8(paths[FLOAT], paths[INT8], images[np.sort(draw[:CALIBRATION_IMAGES])])
     except (DataError, ModelError):  # the stage quantize says what is wrong
         del paths[INT8]
-    return Exported(paths)
+    return paths
 
 
 def measure(
-    networks: Mapping[str, Exported], window: Window, params: Params
+    networks: Mapping[str, Files], window: Window, params: Params
 ) -> dict[str, dict[str, Candidate]]:
     """Accuracy on validation images and cost of each file, by network and precision."""
-    files = {(n, p): path for n, one in networks.items() for p, path in one.paths.items()}
+    files = {(n, p): path for n, one in networks.items() for p, path in one.items()}
     settings, val = params.evaluate, load_split(artifacts.DATA, "val")
     models = {
         f"{name} {precision}": OnnxModel(path, settings.num_threads, provider=settings.provider)
@@ -62,9 +58,8 @@ def measure(
     found: dict[str, dict[str, Candidate]] = {name: {} for name in networks}
     for name, precision in files:
         key = f"{name} {precision}"
-        right = models[key].logits(val.images).argmax(1) == val.labels
         cost = Cost(results[key].inference_energy_j, results[key].inference_time_s)
-        found[name][precision] = Candidate(float(right.mean()), cost)
+        found[name][precision] = Candidate(accuracy(models[key], val), cost)
     return found
 
 
