@@ -53,6 +53,8 @@ bench: setup ## benchmarks; each prints a table and writes benchmarks/results/NA
 	$(BIN)/python -m benchmarks.controller
 	$(BIN)/python -m benchmarks.metering
 	$(BIN)/python -m benchmarks.ledger
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,peers]'
+	$(BIN)/python -m benchmarks.compression
 
 ui: setup ## Prefect and MLflow on loopback, deployments applied
 	@$(BIN)/python scripts/ui.py
