@@ -344,7 +344,7 @@ def test_a_model_without_gates_is_steered_by_the_other_levers(tmp_path: Path) ->
     )  # fmt: skip
     done.__post_init__()
     fit(done, [])
-    assert "net.0 keeps its channels: no gate can close all that depends on them" in said
+    assert "net.0 keeps its channels: net.1 norms each channel by all of them" in said
     assert decisions(done)[0]["energy_share"] is None
     assert "batch 8 -> 16" in reasons(done)
 

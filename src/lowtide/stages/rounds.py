@@ -73,7 +73,7 @@ def _as_one_cut(cuts: list[dict[str, Any]]) -> dict[str, Any]:
     for cut in cuts:
         before = {name: width for name, (width, _) in cut["channels"].items()} | before
         after |= {name: width for name, (_, width) in cut["channels"].items()}
-    ends = {key: cuts[-1][key] for key in ("macs_after", "parameters_after", "not_pruned")}
+    ends = {key: cuts[-1][key] for key in ("macs_after", "parameters_after")}
     return cuts[0] | ends | {"channels": {name: (before[name], after[name]) for name in before}}
 
 
