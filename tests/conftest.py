@@ -28,7 +28,7 @@ QUICK = {
         "rounds": 1,
     },
     "model": {"teacher": "tidenet-m", "student": "tidenet-xs"},
-    "compress": {"energy_ratio_min": None, "val_accuracy_drop_max": 1.0, "num_repeats": 2},
+    "compress": {"energy_ratio_min": None, "roll_back": False, "num_repeats": 2},
     "quantize": {"calibration_images": 8, "sensitivity_layers": 2, "val_accuracy_drop_max": 1.0},
     "evaluate": {"num_repeats": 5, "num_threads": 1, "batch_size": 8},
     "controller": {"batch_sizes": [], "land": False, "gates": True, "decisions": None},

@@ -160,6 +160,7 @@ class CompressParams(Section):
 
     energy_ratio_min: Positive | None
     val_accuracy_drop_max: NonNegative
+    roll_back: bool  # False: what was made stays, whatever it saves
     num_repeats: Annotated[int, Field(ge=2)]
 
 

@@ -91,9 +91,11 @@ def _torch_export(model: nn.Module, example: torch.Tensor, path: Path, opset: in
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """torch prints its progress, and the graph in which it has failed."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict
+               if name.partition(".")[0] == "torch"]  # fmt: skip
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with (
             warnings.catch_warnings(),
@@ -103,7 +105,8 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _fold(source: Path, target: Path, metadata: Mapping[str, str], opset: int) -> None:

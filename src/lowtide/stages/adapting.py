@@ -51,7 +51,10 @@ class Technique:
     def stays(self, after: Network) -> bool:
         teacher, before, own = self._measure(self._teacher, self._before, after)
         self._figures |= {"teacher": teacher, "before": before, "after": own}
-        return self._decide("stayed", stays(before, own, teacher, self._target))
+        decision = stays(before, own, teacher, self._target)
+        if not decision.yes and not self._params.compress.roll_back:
+            decision = Decision(True, f"{decision.reason}; it stays, compress.roll_back is false")
+        return self._decide("stayed", decision)
 
     def report(self) -> dict[str, Any]:
         decisions = {name: one.to_json() for name, one in self._decisions.items()}
@@ -83,7 +86,7 @@ class Technique:
         files = {
             str(id(model)): self._files_of(model, spec) for model, spec in (teacher, *networks)
         }
-        found = measure(files, self._context.window, self._params)
+        found = measure(files, self._params)
         drop_max = self._params.quantize.val_accuracy_drop_max
         each = [served(found[str(id(model))], drop_max) for model, _ in networks]
         return [found[str(id(teacher[0]))][FLOAT], *each]

@@ -10,12 +10,13 @@ from lowtide.compression.compare import accuracy
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quick import quick_int8
 from lowtide.data.batches import load_split
+from lowtide.energy.counting import counting_window
 from lowtide.errors import DataError, ModelError
 from lowtide.evaluation.technique import Candidate, Cost
 from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.params import Params
 from lowtide.runtime.onnx_model import OnnxModel
-from lowtide.runtime.probe import Window, probe
+from lowtide.runtime.probe import probe
 
 FLOAT, INT8 = "fp32", "int8"
 CALIBRATION_IMAGES = 128
@@ -41,20 +42,22 @@ def export(model: Classifier, spec: ModelSpec, folder: Path, params: Params) -> 
     return paths
 
 
-def measure(
-    networks: Mapping[str, Files], window: Window, params: Params
-) -> dict[str, dict[str, Candidate]]:
-    """Accuracy on validation images and cost of each file, by network and precision."""
+def measure(networks: Mapping[str, Files], params: Params) -> dict[str, dict[str, Candidate]]:
+    """Accuracy on validation images and cost of each file, by network and precision.
+
+    In a window of its own: what other processes use meanwhile is not theirs.
+    """
     files = {(n, p): path for n, one in networks.items() for p, path in one.items()}
     settings, val = params.evaluate, load_split(artifacts.DATA, "val")
     models = {
         f"{name} {precision}": OnnxModel(path, settings.num_threads, provider=settings.provider)
         for (name, precision), path in files.items()
     }
-    results = probe(
-        models, val.images[:PROBE_IMAGES], window,
-        batch_size=settings.batch_size, num_repeats=params.compress.num_repeats,
-    )  # fmt: skip
+    with counting_window() as window:
+        results = probe(
+            models, val.images[:PROBE_IMAGES], window,
+            batch_size=settings.batch_size, num_repeats=params.compress.num_repeats,
+        )  # fmt: skip
     found: dict[str, dict[str, Candidate]] = {name: {} for name in networks}
     for name, precision in files:
         key = f"{name} {precision}"
