@@ -27,9 +27,9 @@ def write_images(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("network", "pruned", "named"),
     [
-        ("resnet", "layer1.0.conv1", None),
-        ("mobilenet", "features.1.conv.0.0", None),
-        ("vit", "blocks.0.mlp.0", "blocks.0.attn.qkv"),
+        ("resnet", "net.", None),
+        ("mobilenet", "net.", None),
+        ("vit", "mlp", "blocks.0.attn.qkv"),  # which of its layers lose how much is measured
     ],
 )
 def test_a_users_network_goes_through_the_chain(
@@ -48,8 +48,9 @@ def test_a_users_network_goes_through_the_chain(
 
     pruning = reports["prune"]["pruning"]
     assert pruning["macs_after"] <= 0.85 * pruning["macs_before"]
-    before, after = pruning["channels"][f"net.{pruned}"]
-    assert after < before
+    assert pruning["channels"]
+    assert all(pruned in name for name in pruning["channels"])
+    assert all(after < before for before, after in pruning["channels"].values())
     assert named is None or f"net.{named}" in pruning["not_pruned"]
     assert reports["quantize"]["layers"]
     assert reports["judge"]["reasons"]
