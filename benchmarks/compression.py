@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ import yaml
 from rich.table import Table
 
 from benchmarks.chains import CHAIN, ROOT, Patch, Pipeline, chain, teacher
+from benchmarks.peer_names import PACKAGES as PEER_PACKAGES
 from benchmarks.peer_names import PEERS
 from benchmarks.publish import circumstances, publish
 from lowtide.artifacts import read_json
@@ -72,6 +74,7 @@ def main(
         "by_seed": found,
         "num_seeds": seeds,
         "batch_size": BATCH_SIZE,
+        "peer_versions": {name: metadata.version(name) for name in PEER_PACKAGES if peers},
         **circumstances(num_repeats=repeats),
     }
     publish("compression" if data == "cifar10" else f"compression_{data}", result,
@@ -85,6 +88,8 @@ def _setting(data: str) -> tuple[Path, dict[str, Patch]]:
     if data != "cifar10" or not CIFAR.exists():
         raise SystemExit(f"no data {data!r}: take digits, or cifar10 where {CIFAR} is")
     recipes = sorted(RECIPES.glob("within-*.yaml"))
+    if not recipes:
+        raise SystemExit(f"there are no recipes within-*.yaml in {RECIPES}")
     return RECIPES / "params.yaml", {
         path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in recipes
     }

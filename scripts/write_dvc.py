@@ -56,6 +56,7 @@ STAGES: dict[str, dict[str, list[str]]] = {
             "export.preprocessing",
             "evaluate.batch_size",
             "evaluate.num_threads",
+            "evaluate.provider",
         ],
         "deps": [DATA, "artifacts/pruned.safetensors"],
         "outs": ["artifacts/pruned.onnx", "artifacts/quantized.onnx", "artifacts/half.onnx"],

@@ -79,3 +79,9 @@ def test_what_has_no_figure_goes_back_last(sensitivity: float | None) -> None:
     left = return_to_float([unknown, known], lambda _: 1.0, 0.9)
     assert float_names(left) == {"a"}
     assert np.isclose(known.gain_s or 0, 1.0)
+
+
+def test_what_gains_nothing_goes_back_first() -> None:
+    """It is in int8 since the whole is quicker so, and costs nothing but accuracy."""
+    useless, useful = Layer("a", 0.1, 1.0, 1.0), Layer("b", 9.0, 2.0, 1.0)
+    assert float_names(return_to_float([useful, useless], lambda _: 1.0, 0.9)) == {"a"}

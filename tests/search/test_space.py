@@ -54,6 +54,8 @@ def test_a_drawn_network_is_stretched_too() -> None:
         ({"student": [1]}, "'student' does not change"),
         ({"distill.epochs": [4, 0]}, "distill.epochs cannot be 0: .* greater than or equal to 1"),
         ({"distill.epochs": {"low": 1.5, "high": 4}}, "distill.epochs cannot be 1.5"),
+        ({"distill.epochs": {"low": 4.0, "high": 14}}, "distill.epochs cannot be 7.33"),
+        ({"quantize.method": ["minmax", "entropy"]}, "'quantize.method' does not change"),
         ({"distill.learning_rate": {"low": 0.3, "high": 0.1}}, "learning_rate: .*high"),
         ({"distill.learning_rate": {"low": 0.0, "high": 0.1, "log": True}}, "low"),
         ({"distill.epochs": {"low": 1, "high": 4, "step": 2}}, "no whole steps of 2"),
@@ -72,3 +74,10 @@ def test_a_teacher_is_searched_by_its_own_keys() -> None:
     assert patch == {"train": {"epochs": 3}, "model": {"teacher": "tidenet-16-16-32x1-64x1"}}
     with pytest.raises(ParamsError, match="does not change a teacher"):
         Space.of_params(params({"distill.epochs": [3]}, of="teacher"))
+
+
+def test_a_search_needs_a_network_to_begin_with() -> None:
+    content = params({"distill.epochs": [1]}).model_dump()
+    content["model"]["student"] = None
+    with pytest.raises(ParamsError, match=r"model\.student is null: name the network"):
+        Space.of_params(Params.model_validate(content))

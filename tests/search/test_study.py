@@ -94,6 +94,8 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     [
         ("mysql://me:secret@host/db", "mysql://host/db is no place for a study"),
         ("postgresql://me:secret@host/db", "holds a password"),
+        ("postgresql://me@host/db?password=secret", "holds a password"),
+        ("postgresql://me@host:port/db", "is no address"),
     ],
 )
 def test_a_storage_is_refused_without_telling_its_password(storage: str, message: str) -> None:

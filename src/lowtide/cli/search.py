@@ -1,6 +1,7 @@
 """`lowtide search`: trials of one study until a budget of grams is spent."""
 
 import sys
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,8 @@ def search(
     """Search what compresses the teacher best, within a budget of grams."""
     if budget_g is None and not apply:
         raise UsageError("how many grams may it emit? lowtide search --budget-g 0.05")
+    if budget_g is not None and not isfinite(budget_g):
+        raise UsageError(f"--budget-g {budget_g} is no number of grams: take one like 0.05")
     if budget_g is not None:
         from lowtide.search.text import search_text
 

@@ -7,11 +7,13 @@ import numpy as np
 
 from lowtide.compression.keep import Candidate, decide, refused
 from lowtide.data.batches import ImageArrays
+from lowtide.energy.counting import counting_window
 from lowtide.errors import ArtifactError
-from lowtide.runtime.onnx_model import OnnxModel
-from lowtide.runtime.turns import quickest_calls
+from lowtide.runtime.onnx_model import OnnxModel, Provider
+from lowtide.runtime.probe import Turns, take_turns
+from lowtide.runtime.ratio import energy_ratio, time_ratio
 
-NUM_TURNS = 9
+NUM_TURNS = 5
 
 
 def accuracy(model: OnnxModel, split: ImageArrays) -> float:
@@ -21,18 +23,24 @@ def accuracy(model: OnnxModel, split: ImageArrays) -> float:
 
 def compare(
     fp32: Path, others: Mapping[str, Path], split: ImageArrays, *, accuracy_fp32: float,
-    drop_max: float, batch_size: int, num_threads: int | None,
+    drop_max: float, batch_size: int, num_threads: int | None, provider: Provider = "auto",
 ) -> dict[str, Candidate]:  # fmt: skip
-    """Accuracy on the split, and speed at the batch size, of each of `others`."""
-    models, found = {"fp32": OnnxModel(fp32, num_threads)}, {}
+    """Accuracy on the split, and what an inference takes at the batch size, of each of `others`."""
+    models, found = {"fp32": OnnxModel(fp32, num_threads, provider=provider)}, {}
     for name, path in others.items():
         try:
-            models[name] = OnnxModel(path, num_threads)
+            models[name] = OnnxModel(path, num_threads, provider=provider)
         except ArtifactError as error:
             found[name] = refused(str(error).replace(str(path), name))
-    batch = np.resize(split.images[:batch_size], (batch_size, *split.images.shape[1:]))
-    seconds = quickest_calls(models, batch, NUM_TURNS)
+    with counting_window() as window:
+        turns = take_turns(models, np.asarray(split.images[:batch_size]), window,
+                           batch_size=batch_size, num_repeats=NUM_TURNS)  # fmt: skip
     for name in models.keys() - {"fp32"}:
-        speedup = seconds["fp32"] / seconds[name]
-        found[name] = decide(accuracy(models[name], split), accuracy_fp32, drop_max, speedup)
+        gain = _times_less(turns["fp32"], turns[name])
+        found[name] = decide(accuracy(models[name], split), accuracy_fp32, drop_max, gain)
     return {name: found[name] for name in others}
+
+
+def _times_less(fp32: Turns, other: Turns) -> float:
+    joules = energy_ratio(fp32, other)
+    return time_ratio(fp32, other).median if joules is None else joules.median

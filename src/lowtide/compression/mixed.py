@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -112,6 +113,6 @@ def return_to_float(
 
 
 def _divergence_per_second(layer: Layer) -> float:
-    if layer.sensitivity is None or not layer.gain_s:
+    if layer.sensitivity is None:
         return 0.0
-    return layer.sensitivity / layer.gain_s
+    return layer.sensitivity / layer.gain_s if layer.gain_s and layer.gain_s > 0 else inf

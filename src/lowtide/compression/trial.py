@@ -11,13 +11,15 @@ import onnx
 
 from lowtide.compression.bias import bias_shifts
 from lowtide.compression.calibrate import METHODS, Method, ranges
-from lowtide.compression.compare import NUM_TURNS, accuracy
+from lowtide.compression.compare import accuracy
 from lowtide.compression.histogram import Histogram
 from lowtide.compression.mixed import Layer, all_int8, float_names, return_to_float
 from lowtide.compression.quantize import Plan, write_int8
 from lowtide.data.batches import ImageArrays
 from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.runtime.turns import quickest_calls
+
+NUM_TURNS = 9
 
 
 @dataclass(frozen=True)

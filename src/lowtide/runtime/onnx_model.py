@@ -49,11 +49,14 @@ class OnnxModel:
         self._path = path
         options = _options(num_threads, profile)
         self._session = _open(path, options, provider)
-        image = self._session.get_inputs()[0]
-        if len(self._session.get_inputs()) > 1 or len(image.shape) != 4 or image.type not in TYPES:
+        inputs = self._session.get_inputs()
+        if not inputs:
+            raise ArtifactError(f"{path} takes no input: expected images [N, C, H, W]")
+        image = inputs[0]
+        if len(inputs) > 1 or len(image.shape) != 4 or image.type not in TYPES:
             raise ArtifactError(
                 f"{path} takes {image.type} {image.shape} and "
-                f"{len(self._session.get_inputs()) - 1} more inputs: expected images [N, C, H, W] "
+                f"{len(inputs) - 1} more inputs: expected images [N, C, H, W] "
                 "alone, as uint8, float32 or float16"
             )
         self.input_name: str = image.name

@@ -6,10 +6,11 @@ from pathlib import Path
 from lowtide import artifacts
 from lowtide.compression import compare
 from lowtide.data.batches import load_split
+from lowtide.energy.counting import counting_window
 from lowtide.errors import MeterError
 from lowtide.params import Params
 from lowtide.runtime.onnx_model import OnnxModel
-from lowtide.runtime.probe import Window, probe
+from lowtide.runtime.probe import probe
 from lowtide.stages.served import FLOAT, INT8, PROBE_IMAGES, Files
 
 
@@ -37,8 +38,8 @@ class Joules:
         return min(self.ratios.items(), key=lambda item: item[1])
 
 
-def joules(paths: Files, reference: Reference, window: Window, params: Params) -> Joules:
-    """MeterError where nothing here can tell joules."""
+def joules(paths: Files, reference: Reference, params: Params) -> Joules:
+    """In a window of its own: of this process. MeterError where nothing can tell joules."""
     settings = params.evaluate
     files = {"reference": reference.path, **paths}
     models = {
@@ -46,10 +47,11 @@ def joules(paths: Files, reference: Reference, window: Window, params: Params) -
         for name, path in files.items()
     }
     images = load_split(artifacts.DATA, "val").images[:PROBE_IMAGES]
-    results = probe(
-        models, images, window, batch_size=settings.batch_size,
-        num_repeats=params.search.num_repeats,
-    )  # fmt: skip
+    with counting_window() as window:
+        results = probe(
+            models, images, window, batch_size=settings.batch_size,
+            num_repeats=params.search.num_repeats,
+        )  # fmt: skip
     found = {name: result.inference_energy_j for name, result in results.items()}
     known = {name: value for name, value in found.items() if value}
     if len(known) < len(found):

@@ -76,7 +76,7 @@ class Chain:
             return float(self.trial.notes[PROBED])
         with self._reserved():
             paths = export(*untrained(params), folder, params)
-            ratio = joules(paths, self.reference, self.window, params).least[1]
+            ratio = joules(paths, self.reference, params).least[1]
             self.worker.study.note_of(self.trial.number, PROBED, ratio)
         return ratio
 
@@ -104,7 +104,7 @@ class Chain:
         """The file with the least joules of those that are accurate enough, and the others gone."""
         accuracies = acceptable(paths, params)
         kept = {name: path for name, path in paths.items() if name in accuracies}
-        name, ratio = joules(kept, self.reference, self.window, params).least
+        name, ratio = joules(kept, self.reference, params).least
         for other in paths.keys() - {name}:
             paths[other].unlink()
         size = paths[name].stat().st_size

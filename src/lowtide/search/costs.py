@@ -8,7 +8,6 @@ from typing import Any
 
 from lowtide import artifacts
 from lowtide.compression.onnx_export import export_onnx
-from lowtide.energy.meter import Window
 from lowtide.errors import UsageError
 from lowtide.models.weights import load_model
 from lowtide.search.candidate import Reference, accuracy, joules
@@ -51,18 +50,18 @@ class Costs:
         if worker.budget_g < need_g and not worker.study.trials():
             raise UsageError(
                 f"a budget of {worker.budget_g:.3g} g does not bring one trial to its first rung: "
-                f"about {need_g:.2g} g would (by steps and a probe measured here)"
+                f"about {1.05 * need_g:.2g} g would (by steps and a probe measured here)"
             )
 
 
 def prepare(worker: Worker) -> tuple[Reference, Costs]:
     """The reference in this checkout, and what trials cost; measured unless the study knows it."""
-    with worker.spending(None) as (window, purse):
+    with worker.spending(None) as (_, purse):
         reference = _reference(worker)
         with worker.study.alone():
             noted: dict[str, Any] | None = worker.study.noted(COSTS)
             if noted is None:
-                noted = asdict(_measured(worker, reference, window, purse))
+                noted = asdict(_measured(worker, reference, purse))
                 worker.study.note(COSTS, noted)
     return reference, Costs(**noted)
 
@@ -80,10 +79,10 @@ def _reference(worker: Worker) -> Reference:
     return Reference(path, accuracy(path, params) if trained else None)
 
 
-def _measured(worker: Worker, reference: Reference, window: Window, purse: Purse) -> Costs:
+def _measured(worker: Worker, reference: Reference, purse: Purse) -> Costs:
     params = worker.params
     before_g = _grams(purse)
-    found = joules(export(*untrained(params), _folder(worker), params), reference, window, params)
+    found = joules(export(*untrained(params), _folder(worker), params), reference, params)
     overhead_g = _grams(purse) - before_g
     fit_g = _fit_g(worker, purse)
     settings = params.search

@@ -46,6 +46,9 @@ def require_same(study: Study, ours: dict[str, str]) -> None:
             )
 
 
+PROBED_BY = ("batch_size", "num_threads", "provider")
+
+
 def _fixed(params: Params, space: Space) -> dict[str, str]:
     """What a trial depends on and the space leaves as it is."""
     return {
@@ -53,6 +56,10 @@ def _fixed(params: Params, space: Space) -> dict[str, str]:
         for section in SECTIONS[params.search.of]
         for name, value in getattr(params, section).model_dump(mode="json").items()
         if f"{section}.{name}" not in space.spreads
+    } | {
+        "seed": _text(params.seed),
+        "export.preprocessing": _text(params.export.preprocessing),
+        **{f"evaluate.{name}": _text(getattr(params.evaluate, name)) for name in PROBED_BY},
     }
 
 

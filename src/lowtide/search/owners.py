@@ -2,10 +2,11 @@
 
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 STUDY = 0  # the lock of the study itself; trial n has that of n + 1
@@ -56,8 +57,11 @@ class PostgresOwners:
     @contextmanager
     def alone(self) -> Iterator[None]:
         self._ask("pg_advisory_lock", STUDY)
-        yield
-        self._ask("pg_advisory_unlock", STUDY)  # after an error the session's end does it
+        try:
+            yield
+        finally:
+            with suppress(SQLAlchemyError):  # the server has gone, and the lock with it
+                self._ask("pg_advisory_unlock", STUDY)
 
     def claim(self, number: int) -> bool:
         return bool(self._ask("pg_try_advisory_lock", number + 1))

@@ -9,7 +9,7 @@ from lowtide.search.candidate import Reference
 from lowtide.search.costs import Costs
 from lowtide.search.front import Outcome, choose, pareto
 from lowtide.search.halving import PROBED, RUNGS
-from lowtide.search.patch import write_patch
+from lowtide.search.patch import PATCH, write_patch
 from lowtide.search.plot import search_plot
 from lowtide.search.study import Trial
 from lowtide.search.worker import Worker
@@ -80,6 +80,8 @@ def _trial(trial: Trial) -> dict[str, Any]:
 
 def write(found: dict[str, Any]) -> None:
     artifacts.write_json(REPORT, found)
+    for stale in (PLOT, PATCH):
+        stale.unlink(missing_ok=True)
     if found["chosen"] is not None:
         artifacts.write_text(PLOT, search_plot(found))
         write_patch(found["chosen"]["params"])

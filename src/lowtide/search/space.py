@@ -19,7 +19,7 @@ from lowtide.errors import ParamsError
 from lowtide.params import Choice, Params, RangeParams
 from lowtide.search.architecture import KEYS, stretched
 
-SECTIONS = {"student": ("distill", "quantize"), "teacher": ("train",)}  # that a trial depends on
+SECTIONS = {"student": ("distill",), "teacher": ("train",)}  # that a trial depends on
 
 Spread = RangeParams | tuple[Choice, ...]
 Sample = Mapping[str, Choice]
@@ -39,6 +39,10 @@ class Space:
         Raises:
             ParamsError: names the key.
         """
+        if getattr(params.model, params.search.of) is None:
+            raise ParamsError(
+                f"model.{params.search.of} is null: name the network that the search begins with"
+            )
         space = cls(params.search.of, params.search.space, params)
         for key in space.spreads:
             space._require_known(key)
@@ -99,7 +103,13 @@ class Space:
 
 
 def _extremes(spread: Spread) -> tuple[Choice, ...]:
-    return (spread.low, spread.high) if isinstance(spread, RangeParams) else spread
+    """Of a range of fractions one in between, too: not every key takes them."""
+    if not isinstance(spread, RangeParams):
+        return spread
+    if isinstance(spread.low, int) and isinstance(spread.high, int):
+        return (spread.low, spread.high)
+    between = spread.low + (spread.high - spread.low) / 3 if spread.step is None else spread.low
+    return (spread.low, between, spread.high)
 
 
 def _distribution(key: str, spread: Spread) -> BaseDistribution:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -36,17 +36,29 @@ class Database:
             cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
             raise self._gone(redact(cause, self.url)) from None
 
-    def open(self) -> RDBStorage:
-        if self.file is not None:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """`talking`, and what an address or a missing driver comes to.
+
+        Raises:
+            ParamsError, UsageError: what to change, or to install.
+        """
         try:
             with self.talking():
-                storage = RDBStorage(self.url)
+                yield
+        except ValueError as error:
+            raise ParamsError(f"search.storage {self.name} is no address: {error}") from None
         except ImportError:
             raise UsageError(
                 f"{self.name} needs psycopg2: run `pip install 'lowtide[postgres]'`"
             ) from None
+
+    def open(self) -> RDBStorage:
+        if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with self.opening():
+            storage = RDBStorage(self.url)
         self._inode = None if self.file is None else self.file.stat().st_ino
         return storage
 
@@ -65,13 +77,17 @@ class Database:
 
 
 def _checked(storage: str) -> str:
-    parts = urlsplit(storage)
+    try:
+        parts = urlsplit(storage)
+        _ = parts.port
+    except ValueError as error:
+        raise ParamsError(f"search.storage is no address: {error}") from None
     if parts.scheme not in SERVERS:
         raise ParamsError(
             f"search.storage {without_password(storage)} is no place for a study: take null for "
             "SQLite in this checkout, or postgresql://user@host/database"
         )
-    if parts.password is not None:
+    if parts.password is not None or "password" in parse_qs(parts.query):
         raise ParamsError(
             "search.storage holds a password, and params.yaml is no place for one: set PGPASSWORD "
             "and leave it out"

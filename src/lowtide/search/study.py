@@ -72,7 +72,7 @@ class Study:
     def opened(
         cls, name: str, database: Database, distributions: Mapping[str, BaseDistribution], seed: int
     ) -> Iterator[Self]:
-        with database.talking():
+        with database.opening():
             server = database.file is None
             owners = PostgresOwners(database.url, name) if server else Alone()
         try:

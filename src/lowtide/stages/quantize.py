@@ -12,7 +12,7 @@ from lowtide import artifacts
 from lowtide.compression.calibrate import METHODS, observe, ranges
 from lowtide.compression.compare import accuracy, compare
 from lowtide.compression.half import HALVES, write_half
-from lowtide.compression.keep import Candidate, fastest, refused
+from lowtide.compression.keep import Candidate, cheapest, refused
 from lowtide.compression.layer_times import layer_times
 from lowtide.compression.layers import layers
 from lowtide.compression.mixed import Layer, float_names, sensitivities, table
@@ -49,14 +49,14 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
         plan, reached, found = mixed(trial, plan, found, accuracy_min)
     candidates = _candidates(params, trial, fp32)
     return {
-        "model": fastest(candidates),
+        "model": cheapest(candidates),
         "accuracy": reached,
         "accuracy_split": "val",
         "accuracy_fp32": fp32,
         "accuracy_drop": fp32 - reached,
         "kept": candidates["int8"].kept,
         "why": candidates["int8"].why,
-        "speedup": candidates["int8"].speedup,
+        "times_less": candidates["int8"].times_less,
         "num_calibration_images": len(calibration),
         "method": method,
         "methods": methods,
@@ -105,15 +105,18 @@ def _layer_table(params: Params, trial: Trial, plan: Plan) -> list[Layer]:
 
 
 def _candidates(params: Params, trial: Trial, fp32: float) -> dict[str, Candidate]:
-    """Each lower precision on this runtime; the quicker of the 16-bit files stays."""
+    """Each lower precision on this runtime; the better of the 16-bit files stays."""
     with tempfile.TemporaryDirectory() as folder:
         halves, unconverted = _halves(trial.model, Path(folder))
         found = compare(
             artifacts.PRUNED_ONNX, {"int8": trial.target, **halves}, trial.held_out,
             accuracy_fp32=fp32, drop_max=params.quantize.val_accuracy_drop_max,
             batch_size=params.evaluate.batch_size, num_threads=trial.num_threads,
+            provider=params.evaluate.provider,
         )  # fmt: skip
-        best = max(halves, key=lambda name: found[name].speedup or 0, default=None)
+        best = max(
+            halves, key=lambda name: (found[name].kept, found[name].times_less or 0), default=None
+        )
         with artifacts.atomic(artifacts.HALF) as temporary:
             path = artifacts.PRUNED_ONNX if best is None else halves[best]
             temporary.write_bytes(path.read_bytes())
