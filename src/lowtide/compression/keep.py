@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-GAIN_MIN = 1.05  # less is within what two measurements of one file differ by
+GAIN_MIN = 1.05  # times less; a smaller gain is within what two measurements of one file differ by
 
 
 @dataclass(frozen=True)

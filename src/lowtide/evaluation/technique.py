@@ -7,7 +7,7 @@ if it takes measurably less and its accuracy keeps the constraint. Else the mode
 from dataclasses import asdict, dataclass
 from typing import Any
 
-GAIN_MIN = 1.02  # times less; a smaller difference is the probe's noise
+from lowtide.compression.keep import GAIN_MIN
 
 
 @dataclass(frozen=True)

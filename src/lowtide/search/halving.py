@@ -35,7 +35,7 @@ def losses_at(trials: Sequence[Trial], rung: int) -> dict[int, Losses]:
 
 
 def goes_on(number: int, losses: dict[int, Losses], reduction: int) -> bool:
-    """Whether fewer trials than one in `reduction` are of a better rank; the first ones all go."""
+    """Whether fewer trials than one in `reduction` are of a better rank; the first one goes."""
     numbers = list(losses)
     ranked = dict(zip(numbers, ranks([losses[n] for n in numbers]), strict=True))
     better = sum(rank < ranked[number] for rank in ranked.values())
