@@ -64,6 +64,13 @@ def load_split(folder: Path, split: Literal["train", "val", "test"]) -> ImageArr
         ) from None
 
 
+def drawn(split: ImageArrays, num_images: int, seed: int) -> ImageArrays:
+    """At random, by the seed; all where there are fewer."""
+    order = np.random.default_rng(seed).permutation(len(split.labels))
+    chosen = np.sort(order[:num_images])
+    return ImageArrays(split.images[chosen], split.labels[chosen])
+
+
 class Batches:
     """Batches of a split on a device.
 

@@ -17,8 +17,9 @@ from lowtide.search.study import Trial
 from lowtide.search.worker import Worker
 from lowtide.stages.served import export
 from lowtide.tracking import Run
-from lowtide.training.checkpoint import delete_checkpoints
 from lowtide.training.protocols import Hook
+
+CHECKPOINT = "checkpoint.safetensors"  # in a trial's folder, until the study knows its end
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,14 @@ class Chain:
         params = self.worker.space.params(self.trial.sample)
         folder = self.worker.folder_of(self.trial)
         self._require_worth(self._probed(params, folder))
-        checkpoint = folder / "checkpoint.safetensors"
+        checkpoint = folder / CHECKPOINT
         context = self.worker.context(self.trial, params, self.window, self.run)
         model, spec = fit_trial(
             params, context, checkpoint, self._hooks(), self.costs.later_work(self.worker)
         )
         with self._reserved():
             save_model(folder / "model.safetensors", model, spec)
-            through = self._served(export(model, spec, folder, params), params)
-        delete_checkpoints(checkpoint)
-        return through
+            return self._served(export(model, spec, folder, params), params)
 
     def _reserved(self) -> AbstractContextManager[None]:
         self.worker.leaving.leave_if_asked()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from lowtide import artifacts
-from lowtide.compression.onnx_export import export_onnx
 from lowtide.errors import UsageError
 from lowtide.models.weights import load_model
 from lowtide.search.candidate import Reference, accuracy, joules
@@ -15,7 +14,7 @@ from lowtide.search.fitting import untrained
 from lowtide.search.halving import levels_g
 from lowtide.search.spending import Purse
 from lowtide.search.worker import Worker
-from lowtide.stages.served import export
+from lowtide.stages.served import export, export_float
 from lowtide.training.estimate import estimate_hours
 
 COSTS = "costs"
@@ -71,11 +70,7 @@ def _reference(worker: Worker) -> Reference:
     trained = params.search.of == "student"
     if not path.exists():
         model, spec = load_model(artifacts.TEACHER) if trained else untrained(params)
-        shape = (spec.in_channels, *spec.image_size)
-        export_onnx(
-            model, shape, path,
-            opset=params.export.opset, preprocessing=params.export.preprocessing,
-        )  # fmt: skip
+        export_float(model, spec, path, params)
     return Reference(path, accuracy(path, params) if trained else None)
 
 

@@ -2,7 +2,7 @@
 
 from lowtide.errors import ModelError, first_line
 from lowtide.search.candidate import Reference
-from lowtide.search.chain import Chain, Through
+from lowtide.search.chain import CHECKPOINT, Chain, Through
 from lowtide.search.costs import Costs
 from lowtide.search.halving import PrunedError
 from lowtide.search.progress import best_text, spent_text
@@ -10,6 +10,7 @@ from lowtide.search.spending import Purse
 from lowtide.search.study import Trial
 from lowtide.search.worker import Worker
 from lowtide.tracking import Run
+from lowtide.training.checkpoint import delete_checkpoints
 
 Ending = Through | PrunedError | ModelError
 
@@ -43,6 +44,7 @@ def _tell(worker: Worker, trial: Trial, run: Run, ending: Ending, purse: Purse) 
     if isinstance(ending, Through):
         study.note_of(trial.number, "served", ending.served)
         study.complete(trial.number, ending.accuracy, ending.energy_j, grams)
+        delete_checkpoints(worker.folder_of(trial) / CHECKPOINT)
         run.log_metrics({"accuracy": ending.accuracy, "energy_j_per_inference": ending.energy_j})
         state, what = "complete", f"accuracy {ending.accuracy:.4f}, {ending.energy_j:.3g} J"
     else:

@@ -8,7 +8,7 @@ from typing import Any
 from lowtide import artifacts
 from lowtide.artifacts import atomic, read_json, report_path
 from lowtide.compression.half import HALVES
-from lowtide.compression.onnx_export import export_onnx, parity, set_metadata
+from lowtide.compression.onnx_export import parity, set_metadata
 from lowtide.data.batches import Card, load_card, load_split
 from lowtide.errors import ModelError
 from lowtide.models.weights import load_model
@@ -16,6 +16,7 @@ from lowtide.params import Params
 from lowtide.pipeline import TRAINING, Reports, total, training_provenance
 from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.stages.context import StageContext
+from lowtide.stages.served import export_float
 
 FLOAT = {
     "teacher": (artifacts.TEACHER, artifacts.TEACHER_ONNX),
@@ -65,10 +66,7 @@ def _export_float(
     source: Path, target: Path, params: Params, metadata: Mapping[str, str]
 ) -> dict[str, Any]:
     model, spec = load_model(source)
-    export_onnx(
-        model, (spec.in_channels, *spec.image_size), target,
-        opset=params.export.opset, preprocessing=params.export.preprocessing,
-    )  # fmt: skip
+    export_float(model, spec, target, params)
     return _checked(source, target, params, metadata)
 
 

@@ -45,6 +45,7 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
             return technique.left_out()
         pruned, figures = _pruned(params, context, left)
         if not technique.stays(pruned):
+            figures["undone"] = figures.pop("pruning")
             pruned, figures = before, {**figures, **technique.unchanged()}
     save_model(artifacts.PRUNED, *pruned)
     delete_checkpoints(context.checkpoint)

@@ -16,15 +16,15 @@ from lowtide.compression.keep import Candidate, cheapest, refused
 from lowtide.compression.layer_times import layer_times
 from lowtide.compression.layers import layers
 from lowtide.compression.mixed import Layer, float_names, sensitivities, table
-from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quantize import Plan
 from lowtide.compression.trial import Trial, by_method, corrected, mixed, settled
-from lowtide.data.batches import load_split
+from lowtide.data.batches import drawn, load_split
 from lowtide.errors import ModelError
 from lowtide.models.weights import load_model
 from lowtide.params import Params
 from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.stages.context import StageContext
+from lowtide.stages.served import export_float
 
 PROBED_IMAGES = 256  # at most so many for what takes a session of the runtime a layer
 
@@ -70,24 +70,20 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
 def _exported(params: Params) -> onnx.ModelProto:
     model, spec = load_model(artifacts.PRUNED)
     path = artifacts.PRUNED_ONNX
-    export_onnx(
-        model, (spec.in_channels, *spec.image_size), path,
-        opset=params.export.opset, preprocessing=params.export.preprocessing,
-    )  # fmt: skip
+    export_float(model, spec, path, params)
     return onnx.load(path)
 
 
 def _calibration_images(params: Params, context: StageContext) -> np.ndarray:
     """Training images, so that nothing is fitted to those that accuracy is taken on."""
-    split = load_split(artifacts.DATA, "train")
-    draw = np.random.default_rng(params.seed).permutation(len(split.labels))
-    chosen = np.sort(draw[: params.quantize.calibration_images])
-    if len(np.unique(split.labels[chosen])) == 1:
+    train = load_split(artifacts.DATA, "train")
+    chosen = drawn(train, params.quantize.calibration_images, params.seed)
+    if len(np.unique(chosen.labels)) == 1:
         context.say(
-            f"all {len(chosen)} calibration images are of one class: ranges may not fit the "
+            f"all {len(chosen.labels)} calibration images are of one class: ranges may not fit the "
             "others; raise quantize.calibration_images"
         )
-    return split.images[chosen]
+    return chosen.images
 
 
 def _layer_table(params: Params, trial: Trial, plan: Plan) -> list[Layer]:

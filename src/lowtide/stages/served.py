@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from lowtide import artifacts
 from lowtide.compression.compare import accuracy
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quick import quick_int8
-from lowtide.data.batches import load_split
+from lowtide.data.batches import drawn, load_split
 from lowtide.energy.counting import counting_window
 from lowtide.errors import DataError, ModelError
 from lowtide.evaluation.technique import Candidate, Cost
@@ -26,17 +24,21 @@ PROBE_IMAGES = 256
 Files = dict[str, Path]  # of one network, by precision
 
 
+def export_float(model: Classifier, spec: ModelSpec, path: Path, params: Params) -> None:
+    """As `params.export` says."""
+    export_onnx(
+        model, (spec.in_channels, *spec.image_size), path,
+        opset=params.export.opset, preprocessing=params.export.preprocessing,
+    )  # fmt: skip
+
+
 def export(model: Classifier, spec: ModelSpec, folder: Path, params: Params) -> Files:
     """The float and the int8 file; no int8 where no ranges could be found."""
     paths = {FLOAT: folder / "model.fp32.onnx", INT8: folder / "model.int8.onnx"}
-    export_onnx(
-        model, (spec.in_channels, *spec.image_size), paths[FLOAT],
-        opset=params.export.opset, preprocessing=params.export.preprocessing,
-    )  # fmt: skip
-    images = load_split(artifacts.DATA, "train").images
-    draw = np.random.default_rng(params.seed).permutation(len(images))
+    export_float(model, spec, paths[FLOAT], params)
+    train = load_split(artifacts.DATA, "train")
     try:
-        quick_int8(paths[FLOAT], paths[INT8], images[np.sort(draw[:CALIBRATION_IMAGES])])
+        quick_int8(paths[FLOAT], paths[INT8], drawn(train, CALIBRATION_IMAGES, params.seed).images)
     except (DataError, ModelError):  # the stage quantize says what is wrong
         del paths[INT8]
     return paths
