@@ -289,15 +289,20 @@ def _first_of(error: ValidationError) -> str:
     """An unknown key first: where one is misspelt, its right name is missing as well."""
     found = sorted(error.errors(), key=lambda one: one["type"] != UNKNOWN_KEY)
     first, more = found[0], f"; {len(found) - 1} more" if len(found) > 1 else ""
-    key = ".".join(str(part) for part in first["loc"]) or "the top level"
+    key = _key_of(first["loc"]) or "the top level"
     if first["type"] == UNKNOWN_KEY:
-        *section, name = (str(part) for part in first["loc"])
+        *section, name = key.split(".")
         near = get_close_matches(name, _keys_of(section), n=1)
         return f"{key}: no such key{f'; did you mean {near[0]}?' if near else more}"
     said = first["msg"].replace("a valid tuple", "a list").removeprefix("Value error, ")
     whole = first["type"] == "missing" or isinstance(first["input"], dict)
     value = "" if whole else f" (found {first['input']!r})"
     return f"{key}: {said}{value}{more}"
+
+
+def _key_of(place: Sequence[int | str]) -> str:
+    """As it is written in the file: without the types that pydantic has tried."""
+    return ".".join(str(part) for part in place if not str(part)[:1].isupper())
 
 
 def _keys_of(section: Sequence[str]) -> list[str]:

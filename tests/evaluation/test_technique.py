@@ -2,7 +2,7 @@
 
 import pytest
 
-from lowtide.evaluation.technique import Candidate, Cost, Target, enters, stays
+from lowtide.evaluation.technique import Candidate, Cost, Target, enters, promises, stays
 
 TARGET = Target(energy_j_max=1.0, energy_ratio_min=4.0, accuracy_drop_max=0.01)
 TEACHER = Candidate(0.90, Cost(0.8, 0.010))
@@ -55,3 +55,8 @@ def test_where_joules_are_unknown_time_is_compared() -> None:
     assert not stays(quick, slow, TEACHER, TARGET).yes
     assert not enters(quick.cost, Cost(0.8, 0.010), TARGET).yes
     assert "unknown joules" in enters(slow.cost, TEACHER.cost, TARGET).reason
+
+
+@pytest.mark.parametrize(("untrained_j", "yes"), [(0.4, True), (0.79, False), (0.9, False)])
+def test_what_would_save_nothing_is_not_trained(untrained_j: float, yes: bool) -> None:
+    assert promises(TEACHER.cost, Cost(untrained_j, 0.001)).yes == yes

@@ -57,14 +57,25 @@ class Decision:
 def enters(projected: Cost, teacher: Cost, target: Target) -> Decision:
     """projected: the model before, as it would be served; teacher: its file in float."""
     ratio, joules = projected.less_than(teacher), projected.energy_j
-    said = f"projected {_joules(joules)} per inference, {ratio:.2f} times less than the teacher"
+    said = f"without it {_joules(joules)} per inference, {ratio:.2f} times less than the teacher"
     if target.energy_ratio_min is None:
-        return Decision(True, f"{said}: there is no ratio to stop at")
+        return Decision(True, f"{said}; it enters, there is no ratio to stop at")
     if ratio < target.energy_ratio_min:
-        return Decision(True, f"{said}: {target.energy_ratio_min:.3g} times is the target")
+        return Decision(
+            True, f"{said}; it enters, {target.energy_ratio_min:.3g} times is the target"
+        )
     if joules is not None and joules > target.energy_j_max:
-        return Decision(True, f"{said}: the budget is {_joules(target.energy_j_max)}")
-    return Decision(False, f"{said}: that is within the target")
+        return Decision(True, f"{said}; it enters, the budget is {_joules(target.energy_j_max)}")
+    return Decision(False, f"{said}: that is within the target, nothing is done")
+
+
+def promises(before: Cost, untrained: Cost) -> Decision:
+    """Joules do not depend on weights: what saves nothing untrained is not worth training."""
+    ratio = untrained.less_than(before)
+    said = f"untrained it takes {ratio:.2f} times less than before"
+    if ratio < GAIN_MIN:
+        return Decision(False, f"{said}: it would save nothing, it is not trained")
+    return Decision(True, said)
 
 
 def stays(before: Candidate, after: Candidate, teacher: Candidate, target: Target) -> Decision:

@@ -12,6 +12,7 @@ from lowtide.search.spending import Purse
 from lowtide.search.study import Study, Trial
 from lowtide.training.protocols import Hook
 
+CLEARLY = 1.25  # times less: two probes of one network may differ by nearly as much
 RUNGS, PROBED = "rungs", "probed"  # what is noted of a trial: accuracies at rungs, ratio of joules
 
 
@@ -48,7 +49,7 @@ def surpassed(ratio: float, accuracy_max: float, trials: Sequence[Trial]) -> int
         reached = max(trial.notes.get(RUNGS, ()), default=0.0)
         accuracy = trial.outcome.accuracy if trial.outcome else reached
         joules = trial.notes.get(PROBED, ratio)
-        if accuracy >= accuracy_max and joules < ratio:
+        if accuracy >= accuracy_max and CLEARLY * joules < ratio:
             return trial.number
     return None
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from lowtide import artifacts
 from lowtide.data.batches import load_card
-from lowtide.evaluation.technique import Candidate, Decision, Target, enters, stays
+from lowtide.evaluation.technique import Candidate, Decision, Target, enters, promises, stays
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.params import Params
@@ -45,16 +45,24 @@ class Technique:
 
     def enters(self) -> bool:
         teacher, before = self._measure(self._teacher, self._before)
-        self._figures |= {"teacher": teacher, "before": before}
+        self._figures |= {"teacher": teacher, "before": before, "projected": before}
         return self._decide("entered", enters(before.cost, teacher.cost, self._target))
+
+    def promises(self, untrained: Network) -> bool:
+        """Asked before training: whether its file can be made at all, and would take less.
+
+        Raises:
+            ModelError: it has no ONNX form.
+        """
+        _, before, own = self._measure(self._teacher, self._before, untrained)
+        del self._files[id(untrained[0])]  # of weights that will be others
+        decision = promises(before.cost, own.cost)
+        return self._decide("promised", self._at_will(decision))
 
     def stays(self, after: Network) -> bool:
         teacher, before, own = self._measure(self._teacher, self._before, after)
         self._figures |= {"teacher": teacher, "before": before, "after": own}
-        decision = stays(before, own, teacher, self._target)
-        if not decision.yes and not self._params.compress.roll_back:
-            decision = Decision(True, f"{decision.reason}; it stays, compress.roll_back is false")
-        return self._decide("stayed", decision)
+        return self._decide("stayed", self._at_will(stays(before, own, teacher, self._target)))
 
     def report(self) -> dict[str, Any]:
         decisions = {name: one.to_json() for name, one in self._decisions.items()}
@@ -75,6 +83,11 @@ class Technique:
             "num_parameters": count_parameters(model),
             **self.report(),
         }
+
+    def _at_will(self, decision: Decision) -> Decision:
+        if decision.yes or self._params.compress.roll_back:
+            return decision
+        return Decision(True, f"{decision.reason}; but compress.roll_back is false")
 
     def _decide(self, what: str, decision: Decision) -> bool:
         self._decisions[what] = decision

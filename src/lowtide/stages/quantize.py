@@ -48,6 +48,8 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     if reached < accuracy_min:
         plan, reached, found = mixed(trial, plan, found, accuracy_min)
     candidates = _candidates(params, trial, fp32)
+    for name, one in candidates.items():
+        context.say(f"{name} {'is kept' if one.kept else 'is not kept'}: {one.why}")
     return {
         "model": cheapest(candidates),
         "accuracy": reached,
