@@ -1,7 +1,7 @@
 """The pruned student in int8 or 16 bits, where this runtime gains by it and the answers stay."""
 
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     if reached < accuracy_min:
         plan, reached, found = mixed(trial, plan, found, accuracy_min)
     candidates = _candidates(params, trial, fp32)
+    if plan.float_layers.issuperset(node.name for node in layers(trial.model)):
+        candidates["int8"] = replace(candidates["int8"], kept=False, why="no layer gains by int8")
     for name, one in candidates.items():
         context.say(f"{name} {'is kept' if one.kept else 'is not kept'}: {one.why}")
     return {
