@@ -43,21 +43,21 @@ class Technique:
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
 
-    def enters(self) -> bool:
-        teacher, before = self._measure(self._teacher, self._before)
-        self._figures |= {"teacher": teacher, "before": before, "projected": before}
-        return self._decide("entered", enters(before.cost, teacher.cost, self._target))
-
-    def promises(self, untrained: Network) -> bool:
-        """Asked before training: whether its file can be made at all, and would take less.
+    def enters(self, untrained: Network | None = None) -> bool:
+        """`untrained`: what would be trained, if its joules are known to be those of the result.
 
         Raises:
             ModelError: it has no ONNX form.
         """
-        _, before, own = self._measure(self._teacher, self._before, untrained)
+        asked = () if untrained is None else (untrained,)
+        teacher, before, *own = self._measure(self._teacher, self._before, *asked)
+        self._figures |= {"teacher": teacher, "before": before, "projected": before}
+        if not self._decide("entered", enters(before.cost, teacher.cost, self._target)):
+            return False
+        if untrained is None:
+            return True
         del self._files[id(untrained[0])]  # of weights that will be others
-        decision = promises(before.cost, own.cost)
-        return self._decide("promised", self._at_will(decision))
+        return self._decide("promised", self._at_will(promises(before.cost, own[0].cost)))
 
     def stays(self, after: Network) -> bool:
         teacher, before, own = self._measure(self._teacher, self._before, after)

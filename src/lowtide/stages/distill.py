@@ -31,7 +31,9 @@ def resumable(params: Params) -> str | None:
 def run(params: Params, context: StageContext) -> dict[str, Any]:
     teacher, student = load_model(artifacts.TEACHER), _student(params)
     with Technique(params, context, teacher, teacher) as technique:
-        if resumable(params) is None and not _worth_training(technique, params, student):
+        # The teacher itself cannot promise fewer joules: it may become more accurate.
+        asked = None if params.model.student is None else student
+        if resumable(params) is None and not technique.enters(asked):
             save_model(artifacts.STUDENT, *teacher)
             return {**technique.left_out(), "student": "teacher"}
         figures = _distilled(params, context, student)
@@ -40,15 +42,6 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     save_model(artifacts.STUDENT, *student)
     delete_checkpoints(context.checkpoint)
     return {**figures, **technique.report()}
-
-
-def _worth_training(
-    technique: Technique, params: Params, student: tuple[Classifier, ModelSpec]
-) -> bool:
-    """The teacher itself cannot promise fewer joules: it may become more accurate."""
-    if params.model.student is None:
-        return technique.enters()
-    return technique.enters() and technique.promises(student)
 
 
 def _distilled(
