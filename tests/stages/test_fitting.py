@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,7 +47,8 @@ def pacer(checkout: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Pacer:  
         session=SimpleNamespace(deadline=NOON),
     )  # fmt: skip
     params = load_params(Path(__file__).parents[2] / "params.yaml")
-    return fitting._pacer(params, context, None, None, 0.0)  # type: ignore[arg-type]
+    show = partial(fitting._show_pause, context)
+    return fitting.make_pacer(params, context, None, 0.0, show)  # type: ignore[arg-type]
 
 
 def test_the_plan_of_a_pause_is_kept_and_logged(pacer: Pacer, run: Run) -> None:

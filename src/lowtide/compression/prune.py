@@ -94,15 +94,16 @@ def _refilled(
 ) -> list[int]:
     """The last notch may have been a large one: smaller ones come back where there is room, those
     that are missed most first."""
-    offers = []
-    for index, (width, group) in enumerate(zip(kept, eligible.groups, strict=True)):
-        wider = min((width // round_to + 1) * round_to, group.num_channels)
-        then = _with(kept, index, wider)
-        if wider > width and sum(eligible.macs_with(then).values()) <= target_macs:
-            offers.append((losses[index][width] - losses[index][wider], then))
-    if not offers:
-        return kept
-    return _refilled(max(offers)[1], eligible, losses, target_macs, round_to)
+    while True:
+        offers = []
+        for index, (width, group) in enumerate(zip(kept, eligible.groups, strict=True)):
+            wider = min((width // round_to + 1) * round_to, group.num_channels)
+            then = _with(kept, index, wider)
+            if wider > width and sum(eligible.macs_with(then).values()) <= target_macs:
+                offers.append((losses[index][width] - losses[index][wider], then))
+        if not offers:
+            return kept
+        kept = max(offers)[1]
 
 
 def _with(kept: Sequence[int], index: int, width: int) -> list[int]:

@@ -31,8 +31,11 @@ class Trial:
     held_out: ImageArrays
     num_threads: int | None
 
-    def accuracy(self, plan: Plan) -> float:
+    def write(self, plan: Plan) -> None:
         write_int8(self.model, self.target, plan)
+
+    def accuracy(self, plan: Plan) -> float:
+        self.write(plan)
         return accuracy(OnnxModel(self.target, self.num_threads), self.held_out)
 
 

@@ -99,6 +99,14 @@ class Totals:
         total.energy_kwh = known_sum(total.energy_kwh, energy_kwh)
 
 
+class Window(Protocol):
+    """What is metered while it is open."""
+
+    def sample(self) -> None: ...
+
+    def totals(self) -> Totals: ...
+
+
 def known_sum(total: float | None, more: float | None) -> float | None:
     """None where either is unknown."""
     return None if total is None or more is None else total + more

@@ -19,7 +19,6 @@ from lowtide.runtime.probe import Turns, summary, take_turns
 from lowtide.runtime.ratio import energy_ratio, latency_ratio, time_ratio
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
-LAYER_RUNS = 20
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,5 @@ def _layers(
     if not asked.layers:
         return {}
     batch = np.resize(images, (asked.batch_size, *images.shape[1:]))
-    table = layer_table(
-        path, batch, energy_j=energy_j, num_runs=LAYER_RUNS, num_threads=asked.num_threads
-    )
+    table = layer_table(path, batch, energy_j=energy_j, num_threads=asked.num_threads)
     return {"layers": [asdict(layer) for layer in table]}

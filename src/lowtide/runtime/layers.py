@@ -13,6 +13,7 @@ from lowtide.runtime.node_weights import BLOCKED, Shape, node_weights
 CONVOLUTIONS = ("Conv", "FusedConv", "QLinearConv", "ConvInteger", "NhwcFusedConv")
 PRODUCTS = ("Gemm", "MatMul", "FusedMatMul", "FusedGemm", "QGemm", "QLinearMatMul",
             "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul")  # fmt: skip
+NUM_RUNS = 20  # of which the quickest counts
 PARAMETERS = (".weight", ".bias")
 
 
@@ -39,8 +40,8 @@ def layer_table(
     images: np.ndarray,
     *,
     energy_j: float | None,
-    num_runs: int,
     num_threads: int | None,
+    num_runs: int = NUM_RUNS,
 ) -> list[Layer]:
     """In the order of execution, for a batch of uint8 images [N, C, H, W] on the CPU.
 

@@ -8,18 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from lowtide.energy.sources import KWH_IN_J, resolution_s
-from lowtide.energy.totals import Totals
+from lowtide.energy.totals import Window
 
 WARM_UP_S = 0.1
 TURN_S = 0.2  # at least; long enough for the load estimate and for counters of 100 ms
 UPDATES = 2  # of the slowest source that fit into a turn
 LATENCY_CALLS = 30  # batch-1 calls of a model, then it is the next one's turn
-
-
-class Window(Protocol):
-    def sample(self) -> None: ...
-
-    def totals(self) -> Totals: ...
 
 
 class Runnable(Protocol):

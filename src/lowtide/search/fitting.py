@@ -18,15 +18,13 @@ from lowtide.planning.horizon import Decision
 from lowtide.stages.beginning import MakeLoss, begin
 from lowtide.stages.context import StageContext, fingerprint
 from lowtide.stages.controlling import make_controller
-from lowtide.stages.fitting import model_spec
+from lowtide.stages.fitting import make_pacer, model_spec
 from lowtide.stages.teaching import Teaching
-from lowtide.training.aside import set_aside
 from lowtide.training.fit import fit
 from lowtide.training.losses import label_loss
-from lowtide.training.pacing import Pacer, Pause
+from lowtide.training.pacing import Pause
 from lowtide.training.protocols import Hook, Steering
 from lowtide.training.steady import Steady
-from lowtide.training.work import Fit
 from lowtide.training.world import ALONE
 
 
@@ -53,7 +51,8 @@ def fit_trial(
     model, spec = untrained(params)
     start = begin(params, _recipe(params), ALONE, model, checkpoint, _mark(params), context.run_id)
     work = start.fit(_make_loss(params, context), _steering(params, context))
-    fit(work, [*hooks, _pacer(params, context, work, later_work)])
+    pacer = make_pacer(params, context, work, later_work, partial(_say_pause, context))
+    fit(work, [*hooks, pacer])
     return model.cpu(), spec
 
 
@@ -84,12 +83,5 @@ def _mark(params: Params) -> str:
     return fingerprint(*depends, params.controller, artifacts.DATA / "card.json")
 
 
-def _pacer(params: Params, context: StageContext, work: Fit, later_work: float) -> Pacer:
-    def on_pause(pause: Pause, decision: Decision) -> None:
-        context.say(f"waited until {pause.end:%d %b %H:%M} UTC ({decision.reason})")
-
-    return Pacer(
-        context.clock, context.source, params.schedule, context.session.deadline, context.window,
-        later_work, on_pause,
-        aside=partial(set_aside, work, release_memory=params.schedule.release_memory),
-    )  # fmt: skip
+def _say_pause(context: StageContext, pause: Pause, decision: Decision) -> None:
+    context.say(f"waited until {pause.end:%d %b %H:%M} UTC ({decision.reason})")

@@ -13,6 +13,7 @@ from lowtide.search.study import Study
 
 IDENTITY = "identity"
 SHORT = 12  # characters of a digest
+PROBED_BY = ("batch_size", "num_threads", "provider")  # of `evaluate`
 
 
 def identity(params: Params, space: Space) -> dict[str, str]:
@@ -44,9 +45,6 @@ def require_same(study: Study, ours: dict[str, str]) -> None:
                 f"{study.name} is the study of another search: {name} is {theirs.get(name)} there "
                 f"and {ours.get(name)} here; make them equal, or set search.study to another name"
             )
-
-
-PROBED_BY = ("batch_size", "num_threads", "provider")
 
 
 def _fixed(params: Params, space: Space) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """What a person sees of a search: a line for each trial, and on a terminal a bar of its grams."""
 
 import sys
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -26,12 +25,7 @@ class SpentBar:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def spent(self, grams: float) -> None:

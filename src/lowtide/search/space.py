@@ -52,7 +52,7 @@ class Space:
         return space
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        return {f"{key}": _distribution(key, spread) for key, spread in self.spreads.items()}
+        return {key: _distribution(key, spread) for key, spread in self.spreads.items()}
 
     def corners(self) -> Iterator[dict[str, Choice]]:
         """Each key at each choice or end of its range, while the others are at their first."""

@@ -3,9 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
-from lowtide.energy.totals import Totals
+from lowtide.energy.totals import Window
 from lowtide.errors import CarbonError
 from lowtide.search.study import RESERVED, Study
 from lowtide.training.protocols import Hook
@@ -16,12 +15,6 @@ TOLERANCE = 0.05  # of the budget, for what is nearly through
 
 class OutOfGramsError(Exception):
     """The study has spent its budget: what runs is left as it stands."""
-
-
-class Window(Protocol):
-    def sample(self) -> None: ...
-
-    def totals(self) -> Totals: ...
 
 
 class Purse:

@@ -82,7 +82,7 @@ class Worker:
         return FOLDER / f"{self.study.name}-{self.study.id}"
 
     def begin(self) -> None:
-        """Note when the study began, and what a killed process of this checkout has spent."""
+        """Note when the study began."""
         with self.study.alone():
             if self.study.noted("arrived_at") is None:
                 self.study.note("arrived_at", self.clock.now().isoformat())

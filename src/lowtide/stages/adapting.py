@@ -96,13 +96,11 @@ class Technique:
 
     def _measure(self, teacher: Network, *networks: Network) -> list[Candidate]:
         """The teacher's file in float, and each network as it would be served."""
-        files = {
-            str(id(model)): self._files_of(model, spec) for model, spec in (teacher, *networks)
-        }
+        files = {id(model): self._files_of(model, spec) for model, spec in (teacher, *networks)}
         found = measure(files, self._params)
         drop_max = self._params.quantize.val_accuracy_drop_max
-        each = [served(found[str(id(model))], drop_max) for model, _ in networks]
-        return [found[str(id(teacher[0]))][FLOAT], *each]
+        each = [served(found[id(model)], drop_max) for model, _ in networks]
+        return [found[id(teacher[0])][FLOAT], *each]
 
     def _files_of(self, model: Classifier, spec: ModelSpec) -> Files:
         """Once, whatever else is measured beside it."""

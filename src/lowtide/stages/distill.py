@@ -29,7 +29,8 @@ def resumable(params: Params) -> str | None:
 
 
 def run(params: Params, context: StageContext) -> dict[str, Any]:
-    teacher, student = load_model(artifacts.TEACHER), _student(params)
+    teacher = load_model(artifacts.TEACHER)
+    student = _student(params, teacher[1])
     with Technique(params, context, teacher, teacher) as technique:
         # The teacher itself cannot promise fewer joules: it may become more accurate.
         asked = None if params.model.student is None else student
@@ -57,18 +58,17 @@ def _distilled(
     return {**figures, **teaching.report(), "student": params.model.student or "teacher"}
 
 
-def _student(params: Params) -> tuple[Classifier, ModelSpec]:
-    """Untrained; where none is named the teacher, with its weights.
+def _student(params: Params, of_teacher: ModelSpec) -> tuple[Classifier, ModelSpec]:
+    """Untrained; where none is named the teacher once more, with its weights.
 
     Raises:
         UsageError: it takes more multiply-adds than its teacher before channels left that.
     """
-    teacher, spec = load_model(artifacts.TEACHER)
     if params.model.student is None:
-        return teacher, spec
+        return load_model(artifacts.TEACHER)
     card = load_card(artifacts.DATA)
     own = model_spec(params.model.student, card)
     torch.manual_seed(params.seed)
     student = build(own)
-    require_no_larger(student, build(spec), card.shape)
+    require_no_larger(student, build(of_teacher), card.shape)
     return student, own

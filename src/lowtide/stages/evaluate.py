@@ -31,7 +31,6 @@ TORCH_SOURCE = {
     "bfloat16": artifacts.PRUNED,
 }
 PROBED_IMAGES = 256
-LAYER_RUNS = 20
 COMPARISON, LAYERS = artifacts.REPORTS / "candidates.csv", artifacts.REPORTS / "layers.csv"
 
 Figures = dict[str, dict[str, Any]]
@@ -115,7 +114,7 @@ def _layers(
             asdict(layer)
             for layer in layer_table(
                 path, batch, energy_j=figures[name]["inference_energy_j"],
-                num_runs=LAYER_RUNS, num_threads=params.num_threads,
+                num_threads=params.num_threads,
             )
         ]
         for name, path in paths.items()

@@ -1,6 +1,6 @@
 """What train, distill and prune share: data, hooks and the report of a fit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -87,7 +87,8 @@ def run_fit(
         ) as progression,
         leaving.listening(),
     ):
-        pacer = _pacer(params, replace(context, clock=leaving.clock), work, levels, later_work)
+        paced = replace(context, clock=leaving.clock)
+        pacer = make_pacer(params, paced, work, later_work, partial(_show_pause, paced), levels)
         curves = ObjectiveCurves(
             make_weights(params), budget, context.window, context.run, len(earlier)
         )
@@ -116,22 +117,24 @@ def fit_in_budget(work: Fit, hooks: Sequence[Hook]) -> None:
         ) from None
 
 
-def _pacer(
+def _show_pause(context: StageContext, pause: Pause, decision: Decision) -> None:
+    print(f"{context.stage}: paused until {pause.end:%d %b %H:%M} UTC ({decision.reason})")
+    if decision.plan is None:
+        return
+    path = artifacts.STATE / f"plan-{context.stage}.svg"
+    with artifacts.atomic(path) as temporary:
+        temporary.write_bytes(plan_figure(decision.plan))
+    context.run.log_artifact(path, "plan")
+
+
+def make_pacer(
     params: Params,
     context: StageContext,
     work: Fit,
-    levels: PowerLevels | None,
     later_work: float,
+    on_pause: Callable[[Pause, Decision], None],
+    levels: PowerLevels | None = None,
 ) -> Pacer:
-    def on_pause(pause: Pause, decision: Decision) -> None:
-        print(f"{context.stage}: paused until {pause.end:%d %b %H:%M} UTC ({decision.reason})")
-        if decision.plan is None:
-            return
-        path = artifacts.STATE / f"plan-{context.stage}.svg"
-        with artifacts.atomic(path) as temporary:
-            temporary.write_bytes(plan_figure(decision.plan))
-        context.run.log_artifact(path, "plan")
-
     return Pacer(
         context.clock, context.source, params.schedule, context.session.deadline,
         context.window, later_work, on_pause, levels,

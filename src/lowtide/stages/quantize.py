@@ -42,7 +42,8 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     found = _layer_table(params, trial, Plan(ranges(observed, first)))
     method, methods = by_method(trial, observed, recipe.method, float_names(found))
     plan = Plan(ranges(observed, method), float_names(found))
-    reached = trial.accuracy(plan)
+    reached = methods[method]
+    trial.write(plan)
     if reached < accuracy_min:
         plan, reached = corrected(trial, plan, reached, calibration[:PROBED_IMAGES])
     if reached < accuracy_min:
@@ -94,7 +95,7 @@ def _layer_table(params: Params, trial: Trial, plan: Plan) -> list[Layer]:
     """What each layer gains and costs in int8; the plan has none in float."""
     names = [node.name for node in layers(trial.model)]
     images = trial.held_out.images[:PROBED_IMAGES]
-    trial.accuracy(plan)
+    trial.write(plan)
     batch = np.resize(images, (params.evaluate.batch_size, *images.shape[1:]))
     paths = {"float": artifacts.PRUNED_ONNX, "int8": trial.target}
     seconds = layer_times(trial.model, paths, batch, trial.num_threads)

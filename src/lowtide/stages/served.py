@@ -44,7 +44,7 @@ def export(model: Classifier, spec: ModelSpec, folder: Path, params: Params) -> 
     return paths
 
 
-def measure(networks: Mapping[str, Files], params: Params) -> dict[str, dict[str, Candidate]]:
+def measure(networks: Mapping[int, Files], params: Params) -> dict[int, dict[str, Candidate]]:
     """Accuracy on validation images and cost of each file, by network and precision.
 
     In a window of its own: what other processes use meanwhile is not theirs.
@@ -60,7 +60,7 @@ def measure(networks: Mapping[str, Files], params: Params) -> dict[str, dict[str
             models, val.images[:PROBE_IMAGES], window,
             batch_size=settings.batch_size, num_repeats=params.compress.num_repeats,
         )  # fmt: skip
-    found: dict[str, dict[str, Candidate]] = {name: {} for name in networks}
+    found: dict[int, dict[str, Candidate]] = {name: {} for name in networks}
     for name, precision in files:
         key = f"{name} {precision}"
         cost = Cost(results[key].inference_energy_j, results[key].inference_time_s)

@@ -7,19 +7,12 @@ than asking the teacher each time, or less time where joules are not resolved.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from lowtide.energy.sources import KWH_IN_J, resolution_s
-from lowtide.energy.totals import Totals
+from lowtide.energy.totals import Totals, Window
 
 TURN_S = 0.2  # longer than two updates of most counters
 SHARE = 0.01  # of what asking takes in all: the measuring costs no more, and resolves less if so
-
-
-class Window(Protocol):
-    def sample(self) -> None: ...
-
-    def totals(self) -> Totals: ...
 
 
 @dataclass(frozen=True)

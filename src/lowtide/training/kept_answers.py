@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lowtide.artifacts import read_json, write_json
 from lowtide.data.batches import Batch
+from lowtide.energy.totals import Window
 from lowtide.errors import ArtifactError
 from lowtide.training.answer_table import (
     LARGEST_BYTES,
@@ -17,7 +18,6 @@ from lowtide.training.answer_table import (
 from lowtide.training.keeping import (
     Demand,
     Keeping,
-    Window,
     decide,
     measure,
     turn_s,

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.progress import Progress as Bar
 
 from lowtide.controller.knobs import Weights
 from lowtide.energy.budget import Budget
-from lowtide.energy.totals import Totals
+from lowtide.energy.totals import Totals, Window
 from lowtide.training.protocols import Hook
 
 EVERY_S = 1.0
@@ -19,12 +18,6 @@ EVERY_S = 1.0
 
 class Metrics(Protocol):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None: ...
-
-
-class Meter(Protocol):
-    def sample(self) -> None: ...
-
-    def totals(self) -> Totals: ...
 
 
 def energy_text(totals: Totals) -> str:
@@ -42,7 +35,7 @@ class Progression(Hook):
     """
 
     def __init__(
-        self, stage: str, meter: Meter, run: Metrics, epochs: int, earlier: int = 0
+        self, stage: str, meter: Window, run: Metrics, epochs: int, earlier: int = 0
     ) -> None:
         self._stage, self._meter, self._run = stage, meter, run
         self._epochs, self._earlier = epochs, earlier
@@ -58,12 +51,7 @@ class Progression(Hook):
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def after_step(self, step: float, num_steps: float, loss: float) -> None:
@@ -99,7 +87,7 @@ class ObjectiveCurves(Hook):
     """
 
     def __init__(
-        self, weights: Weights, budget: Budget, meter: Meter, run: Metrics, earlier: int = 0
+        self, weights: Weights, budget: Budget, meter: Window, run: Metrics, earlier: int = 0
     ) -> None:
         self._weights, self._budget, self._meter, self._run = weights, budget, meter, run
         self._earlier = earlier
