@@ -22,7 +22,8 @@ from torch import nn
 
 from benchmarks.publish import circumstances, publish
 from lowtide.controller.knobs import Knobs
-from lowtide.data.batches import Batches, load_split
+from lowtide.data.arrays import load_split
+from lowtide.data.batches import Batches
 from lowtide.models.factory import Classifier
 from lowtide.params import TrainParams
 from lowtide.training.checkpoint import (

@@ -27,7 +27,8 @@ from benchmarks.peer_names import PEERS
 from benchmarks.publish import circumstances, publish
 from lowtide.artifacts import read_json
 from lowtide.compression.quick import quick_int8
-from lowtide.data.batches import load_card, load_split
+from lowtide.data.arrays import load_split
+from lowtide.data.batches import load_card
 from lowtide.energy.counting import counting_window
 from lowtide.evaluation.candidates import Candidate, candidate_figures
 from lowtide.evaluation.chain import TEACHER, TEACHER_TORCH

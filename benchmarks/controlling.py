@@ -23,7 +23,8 @@ from rich.table import Table
 
 from benchmarks.publish import circumstances, publish
 from lowtide.controller.knobs import Knobs, Levers, Weights
-from lowtide.data.batches import Batch, Batches, ImageArrays
+from lowtide.data.arrays import ImageArrays
+from lowtide.data.batches import Batch, Batches
 from lowtide.models.factory import ModelSpec, build
 from lowtide.params import TrainParams
 from lowtide.training.allocator import keep_freed_memory

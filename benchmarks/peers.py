@@ -23,7 +23,8 @@ from benchmarks.peer_names import PEERS as NAMES
 from benchmarks.peer_names import SPEED_UPS
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.controller.knobs import Knobs
-from lowtide.data.batches import Batches, load_split
+from lowtide.data.arrays import load_split
+from lowtide.data.batches import Batches
 from lowtide.models.cost import count_macs
 from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.models.weights import load_model, save_model

@@ -35,7 +35,7 @@ def record(passport: Path) -> str | None:
 @task(name="promote", retries=3, retry_delay_seconds=[2, 10, 30], cache_policy=NO_CACHE)
 def promote(run_id: str | None) -> RegisteredVersion:
     """Register the model; the alias `champion` moves if, and only if, the verdict passed."""
-    from lowtide.data.batches import load_split
+    from lowtide.data.arrays import load_split
 
     reports = read_reports()
     verdict = artifacts.read_json(artifacts.VERDICT)

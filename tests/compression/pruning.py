@@ -10,7 +10,8 @@ from lowtide.compression.importance import Lessons
 from lowtide.compression.prune import PruneResult, prune_channels
 from lowtide.compression.ranking import rank_channels
 from lowtide.compression.rounding import Rounding
-from lowtide.data.batches import Batch, Batches, ImageArrays
+from lowtide.data.arrays import ImageArrays
+from lowtide.data.batches import Batch, Batches
 from lowtide.params import Importance
 
 Shape = tuple[int, int, int]

@@ -9,7 +9,7 @@ import pytest
 from lowtide.compression.compare import compare
 from lowtide.compression.half import HALVES, write_half
 from lowtide.compression.onnx_export import export_onnx
-from lowtide.data.batches import ImageArrays
+from lowtide.data.arrays import ImageArrays
 from lowtide.errors import ModelError
 from lowtide.runtime.onnx_model import OnnxModel
 

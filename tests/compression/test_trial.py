@@ -17,7 +17,7 @@ from lowtide.compression.mixed import Layer, float_names
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quantize import Plan, write_int8
 from lowtide.compression.trial import Trial, by_method, corrected, mixed, settled
-from lowtide.data.batches import ImageArrays
+from lowtide.data.arrays import ImageArrays
 from lowtide.runtime.onnx_model import OnnxModel
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from lowtide.data.arrays import ImageArrays
 from lowtide.data.augment import augment, draw_moves
-from lowtide.data.batches import Batches, ImageArrays
+from lowtide.data.batches import Batches
 
 
 def arrays(num: int = 20) -> ImageArrays:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from lowtide.controller.knobs import Knobs
-from lowtide.data.batches import Batches, ImageArrays
+from lowtide.data.arrays import ImageArrays
+from lowtide.data.batches import Batches
 from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.params import TrainParams
 from lowtide.training.checkpoint import Progress, peek_checkpoint

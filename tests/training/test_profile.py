@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from lowtide.controller.knobs import Levers
-from lowtide.data.batches import Batches, ImageArrays
+from lowtide.data.arrays import ImageArrays
+from lowtide.data.batches import Batches
 from lowtide.models.factory import Classifier
 from lowtide.training import profile
 from lowtide.training.fit import fit

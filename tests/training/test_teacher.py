@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lowtide.data.batches import Batches, ImageArrays
+from lowtide.data.arrays import ImageArrays
+from lowtide.data.batches import Batches
 from lowtide.errors import ModelError
 from lowtide.training.answer_table import open_table
 from lowtide.training.features import LastFeatures

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lowtide.compression.keep import Candidate, decide, refused
-from lowtide.data.batches import ImageArrays
+from lowtide.data.arrays import ImageArrays
 from lowtide.energy.counting import counting_window
 from lowtide.errors import ArtifactError
 from lowtide.runtime.onnx_model import OnnxModel, Provider

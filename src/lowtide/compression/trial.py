@@ -15,7 +15,7 @@ from lowtide.compression.compare import accuracy
 from lowtide.compression.histogram import Histogram
 from lowtide.compression.mixed import Layer, all_int8, float_names, return_to_float
 from lowtide.compression.quantize import Plan, write_int8
-from lowtide.data.batches import ImageArrays
+from lowtide.data.arrays import ImageArrays
 from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.runtime.turns import quickest_calls
 

@@ -15,12 +15,16 @@ Augmentation = Literal["none", "shift", "flip-shift"]
 class Moves:
     """How each image is moved: offsets [2, N] of the crop (rows, columns), mirrored [N]."""
 
-    offsets: np.ndarray
-    mirrored: np.ndarray
+    offsets: Tensor
+    mirrored: Tensor
     reach: int
 
+    def to(self, device: torch.device) -> Self:
+        return type(self)(self.offsets.to(device), self.mirrored.to(device), self.reach)
+
     def of(self, rows: np.ndarray) -> Self:
-        return type(self)(self.offsets[:, rows], self.mirrored[rows], self.reach)
+        index = torch.from_numpy(rows).to(self.offsets.device)
+        return type(self)(self.offsets[:, index], self.mirrored[index], self.reach)
 
 
 def draw_moves(kind: Augmentation, shape: tuple[int, ...], seed: tuple[int, ...]) -> Moves | None:
@@ -34,7 +38,7 @@ def draw_moves(kind: Augmentation, shape: tuple[int, ...], seed: tuple[int, ...]
     generator = np.random.default_rng(seed)
     offsets = generator.integers(0, 2 * reach + 1, (2, num), dtype=np.int64)
     mirrored = generator.random(num) < (0.5 if kind == "flip-shift" else 0.0)
-    return Moves(offsets, mirrored, reach)
+    return Moves(torch.from_numpy(offsets), torch.from_numpy(mirrored), reach)
 
 
 def augment(images: Tensor, moves: Moves | None) -> Tensor:
@@ -43,11 +47,9 @@ def augment(images: Tensor, moves: Moves | None) -> Tensor:
         return images
     batch, _, height, width = images.shape
     padded = F.pad(images.float(), (moves.reach,) * 4, mode="reflect").to(images.dtype)
-    offsets = torch.from_numpy(moves.offsets).to(images.device)
-    mirrored = torch.from_numpy(moves.mirrored).to(images.device)
-    rows = offsets[0][:, None] + torch.arange(height, device=images.device)
-    columns = offsets[1][:, None] + torch.arange(width, device=images.device)
-    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    rows = moves.offsets[0][:, None] + torch.arange(height, device=images.device)
+    columns = moves.offsets[1][:, None] + torch.arange(width, device=images.device)
+    columns = torch.where(moves.mirrored[:, None], columns.flip(1), columns)
     index = torch.arange(batch, device=images.device)[:, None, None]
     picked = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]]
     return picked.permute(0, 3, 1, 2)

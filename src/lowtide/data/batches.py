@@ -4,26 +4,15 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from lowtide.artifacts import read_json
+from lowtide.data.arrays import ImageArrays
 from lowtide.data.augment import Augmentation, augment, draw_moves
-from lowtide.errors import ArtifactError
-
-NUM_WORKERS = 4
-
-
-@dataclass(frozen=True)
-class ImageArrays:
-    """uint8 images [N, C, H, W], mapped from disk; int64 labels [N]."""
-
-    images: np.ndarray
-    labels: np.ndarray
+from lowtide.data.fetching import Fetching
 
 
 @dataclass(frozen=True)
@@ -54,23 +43,6 @@ def load_card(folder: Path) -> Card:
     )  # fmt: skip
 
 
-def load_split(folder: Path, split: Literal["train", "val", "test"]) -> ImageArrays:
-    try:
-        images = np.load(folder / f"{split}_images.npy", mmap_mode="r")
-        return ImageArrays(images, np.load(folder / f"{split}_labels.npy"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"{folder} has no usable {split} images ({error}): run prepare"
-        ) from None
-
-
-def drawn(split: ImageArrays, num_images: int, seed: int) -> ImageArrays:
-    """At random, by the seed; all where there are fewer."""
-    order = np.random.default_rng(seed).permutation(len(split.labels))
-    chosen = np.sort(order[:num_images])
-    return ImageArrays(split.images[chosen], split.labels[chosen])
-
-
 class Batches:
     """Batches of a split on a device.
 
@@ -95,6 +67,7 @@ class Batches:
         share: tuple[int, int] = (0, 1),
     ) -> None:
         self._arrays, self._batch_size, self._shuffle = arrays, batch_size, shuffle
+        self._fetching = Fetching(arrays, device)
         self.seed, self._device, self._augment = seed, device, augment
         self._drop_last, self._num_views, self._share = drop_last, num_views, share
         self._labels = torch.from_numpy(arrays.labels)
@@ -121,40 +94,13 @@ class Batches:
         whole = [order[first : first + self._batch_size] for first in firsts]
         rows = [batch[rank::size] for batch in whole if len(batch) > rank]
         view = epoch if self._num_views is None else epoch % self._num_views
-        moves = draw_moves(self._augment, self._arrays.images.shape, (self.seed, view))
-        for chosen, (images, labels) in zip(rows, self._fetch(rows), strict=True):
-            moved = images.to(self._device, non_blocking=True)
-            yield Batch(
-                augment(moved, None if moves is None else moves.of(chosen)),
-                labels.to(self._device, non_blocking=True),
-                chosen,
-                view,
-            )
+        drawn = draw_moves(self._augment, self._arrays.images.shape, (self.seed, view))
+        moves = None if drawn is None else drawn.to(self._device)
+        for chosen, (images, labels) in zip(rows, self._fetching.batches(rows), strict=True):
+            moved = augment(images, None if moves is None else moves.of(chosen))
+            yield Batch(moved, labels, chosen, view)
 
     def _order(self, epoch: int) -> np.ndarray:
         if not self._shuffle:
             return np.arange(len(self._labels))
         return np.random.default_rng((self.seed, epoch)).permutation(len(self._labels))
-
-    def _fetch(self, rows: list[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
-        """On the CPU straight from the array; for a GPU through pinned memory and workers."""
-        rows_of = _Rows(self._arrays, rows)
-        if self._device.type != "cuda":
-            return (rows_of[index] for index in range(len(rows)))
-        loader = DataLoader(rows_of, batch_size=None, num_workers=NUM_WORKERS, pin_memory=True)
-        return iter(loader)
-
-
-class _Rows(Dataset[tuple[Tensor, Tensor]]):
-    """Item i is batch i."""
-
-    def __init__(self, arrays: ImageArrays, rows: list[np.ndarray]) -> None:
-        self._arrays, self._rows = arrays, rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        rows = self._rows[index]
-        images = torch.from_numpy(np.ascontiguousarray(self._arrays.images[rows]))
-        return images, torch.from_numpy(self._arrays.labels[rows])

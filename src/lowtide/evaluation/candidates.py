@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lowtide.data.batches import Card, ImageArrays
+from lowtide.data.arrays import ImageArrays
+from lowtide.data.batches import Card
 from lowtide.evaluation.accuracy import paired_drop, recall_per_class
 from lowtide.evaluation.chain import TEACHER, TEACHER_TORCH, times_less
 from lowtide.models.cost import count_macs, count_parameters

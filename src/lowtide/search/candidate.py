@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lowtide import artifacts
 from lowtide.compression import compare
-from lowtide.data.batches import load_split
+from lowtide.data.arrays import load_split
 from lowtide.energy.counting import counting_window
 from lowtide.errors import MeterError
 from lowtide.params import Params

@@ -8,7 +8,8 @@ import torch
 
 from lowtide import artifacts
 from lowtide.controller.knobs import Knobs, Trying
-from lowtide.data.batches import Batches, load_split
+from lowtide.data.arrays import load_split
+from lowtide.data.batches import Batches
 from lowtide.models.factory import Classifier
 from lowtide.params import FitParams, Params
 from lowtide.training.allocator import keep_freed_memory

@@ -9,7 +9,8 @@ import numpy as np
 
 from lowtide import artifacts
 from lowtide.artifacts import read_json, report_path, write_rows
-from lowtide.data.batches import load_card, load_split
+from lowtide.data.arrays import load_split
+from lowtide.data.batches import load_card
 from lowtide.energy.counting import counting_window
 from lowtide.energy.totals import Totals
 from lowtide.evaluation.candidates import Candidate, candidate_figures

@@ -10,7 +10,8 @@ from lowtide.compression.importance import Lessons
 from lowtide.compression.prune import prune_channels
 from lowtide.compression.ranking import rank_channels
 from lowtide.compression.rounding import Rounding, measure_rounding
-from lowtide.data.batches import Batches, ImageArrays, load_split
+from lowtide.data.arrays import ImageArrays, load_split
+from lowtide.data.batches import Batches
 from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.models.weights import load_model, save_model
 from lowtide.params import Params

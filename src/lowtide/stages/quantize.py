@@ -18,7 +18,7 @@ from lowtide.compression.layers import layers
 from lowtide.compression.mixed import Layer, float_names, sensitivities, table
 from lowtide.compression.quantize import Plan
 from lowtide.compression.trial import Trial, by_method, corrected, mixed, settled
-from lowtide.data.batches import drawn, load_split
+from lowtide.data.arrays import drawn, load_split
 from lowtide.errors import ModelError
 from lowtide.models.weights import load_model
 from lowtide.params import Params

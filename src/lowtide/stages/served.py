@@ -7,7 +7,7 @@ from lowtide import artifacts
 from lowtide.compression.compare import accuracy
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quick import quick_int8
-from lowtide.data.batches import drawn, load_split
+from lowtide.data.arrays import drawn, load_split
 from lowtide.energy.counting import counting_window
 from lowtide.errors import DataError, ModelError
 from lowtide.evaluation.technique import Candidate, Cost

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from lowtide import artifacts
-from lowtide.data.batches import Batches, load_card, load_split
+from lowtide.data.arrays import load_split
+from lowtide.data.batches import Batches, load_card
 from lowtide.models.weights import load_model
 from lowtide.params import DistillParams, Params
 from lowtide.stages.beginning import Start

@@ -6,7 +6,8 @@ import torch
 
 from lowtide import artifacts
 from lowtide.clock import Clock
-from lowtide.data.batches import Batches, load_card, load_split
+from lowtide.data.arrays import load_split
+from lowtide.data.batches import Batches, load_card
 from lowtide.models.factory import ModelSpec, build
 from lowtide.params import FitParams, Params
 from lowtide.training.recipe import choose_precision, pick_device
