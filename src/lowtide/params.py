@@ -13,6 +13,7 @@ from lowtide.errors import ParamsError
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
@@ -114,7 +115,7 @@ class ControllerParams(Section):
     land: bool
     epochs_min: Count
     accuracy_target: Share | None
-    image_scale: Annotated[float, Field(gt=0, le=1)]  # of the side of the first images
+    image_scale: Scale
     gates: bool
     energy_share_min: Annotated[float, Field(gt=0, le=1)]
     round_to: Count
@@ -169,6 +170,7 @@ class DistillParams(FitParams):
     soft_weight: Share
     feature_weight: NonNegative  # of the distance between last features; 0: logits alone
     views: Count | None  # augmented views whose teacher answers are kept; None: ask each time
+    image_scale: Scale  # the teacher answers whole images
 
 
 Importance = Literal["l2", "taylor", "bn-scale", "gates"]

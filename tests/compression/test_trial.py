@@ -1,11 +1,13 @@
 """Plans on real files: the method, the correction and the layers that the accuracy asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from lowtide.compression import trial as module
@@ -16,7 +18,7 @@ from lowtide.compression.layers import layers
 from lowtide.compression.mixed import Layer, float_names
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quantize import Plan, write_int8
-from lowtide.compression.trial import Trial, by_method, corrected, mixed, settled
+from lowtide.compression.trial import Trial, by_method, corrected, mixed, narrowed, settled
 from lowtide.data.arrays import ImageArrays
 from lowtide.runtime.onnx_model import OnnxModel
 
@@ -64,6 +66,18 @@ def test_a_correction_that_does_not_help_is_dropped(bench: Bench) -> None:
     assert reached == bench.trial.accuracy(plan)
 
 
+def test_weights_of_7_bits_stay_where_they_are_more_accurate(bench: Bench) -> None:
+    plan, reached = narrowed(bench.trial, bench.plan, 1.0)
+    assert plan == bench.plan
+    assert reached == bench.trial.accuracy(bench.plan)
+    plan, reached = narrowed(bench.trial, bench.plan, 0.0)
+    written = [numpy_helper.to_array(one) for one in onnx.load(bench.trial.target).graph.initializer
+               if one.data_type == onnx.TensorProto.INT8 and one.dims]  # fmt: skip
+    assert plan.weight_bits == 7
+    assert max(np.abs(one.astype(int)).max() for one in written) == 64
+    assert reached == accuracy(OnnxModel(bench.trial.target, 1), bench.trial.held_out)
+
+
 def test_the_spoilt_layer_goes_back_to_float(bench: Bench) -> None:
     """Its input's range is a twentieth of what is needed: in int8 most answers change."""
     spoilt = layers(bench.trial.model)[0]
@@ -71,7 +85,9 @@ def test_the_spoilt_layer_goes_back_to_float(bench: Bench) -> None:
     plan = Plan({**bench.plan.ranges, spoilt.input[0]: (low / 20, high / 20)})
     table = [Layer(name, 1.0 if name == spoilt.name else 0.1, 2.0, 1.0) for name in bench.names]
     before = bench.trial.accuracy(plan)
-    plan, reached, table = mixed(bench.trial, plan, table, before + 0.1)
+    shifted = replace(plan, bias_shifts={spoilt.name: np.ones(8, np.float32)})  # for its sake
+    plan, reached, table = mixed(bench.trial, shifted, table, before + 0.1)
+    assert not plan.bias_shifts
     assert reached > before + 0.1
     assert float_names(table) == plan.float_layers == {spoilt.name}
     assert reached == accuracy(OnnxModel(bench.trial.target, 1), bench.trial.held_out)

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -215,6 +216,13 @@ def test_old_records_that_were_sent_are_forgotten(checkout: Path, store: str) ->
     with delivery(state, store):
         pass
     assert all_journals(state / "journal") == []
+
+
+def test_without_mlflow_entries_wait(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(checkout)
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(SendingError, match="not installed"):
+        Sender("sqlite:///mlflow.db", checkout / "journal").send_all()
 
 
 def test_a_password_in_the_address_is_not_repeated(checkout: Path) -> None:

@@ -31,7 +31,7 @@ from tests.training.small import (
 SHAPE = (1, 8, 8)
 TAUGHT = DistillParams(
     **RECIPE.model_dump(exclude={"label_smoothing"}), temperature=4.0, soft_weight=0.5,
-    feature_weight=1.0, views=None,
+    feature_weight=1.0, views=None, image_scale=1.0,
 )  # fmt: skip
 
 

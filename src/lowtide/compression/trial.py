@@ -13,6 +13,7 @@ from lowtide.compression.bias import bias_shifts
 from lowtide.compression.calibrate import METHODS, Method, ranges
 from lowtide.compression.compare import accuracy
 from lowtide.compression.histogram import Histogram
+from lowtide.compression.keep import GAIN_MIN
 from lowtide.compression.mixed import Layer, all_int8, float_names, return_to_float
 from lowtide.compression.quantize import Plan, write_int8
 from lowtide.data.arrays import ImageArrays
@@ -55,7 +56,7 @@ def by_method(
 
 
 def settled(trial: Trial, plan: Plan, table: list[Layer], images: np.ndarray) -> list[Layer]:
-    """The table, or all in int8 where that is quicker as a whole: each change of precision costs.
+    """The table, or all in int8 where that is clearly quicker: each change of precision costs.
 
     images: the batch that is timed, uint8 [N, C, H, W].
     """
@@ -68,7 +69,15 @@ def settled(trial: Trial, plan: Plan, table: list[Layer], images: np.ndarray) ->
             write_int8(trial.model, Path(folder) / f"{name}.onnx", one)
             models[name] = OnnxModel(Path(folder) / f"{name}.onnx", trial.num_threads)
         seconds = quickest_calls(models, images, NUM_TURNS)
-    return table if seconds["mixed"] <= seconds["int8"] else all_int8(table)
+    return table if seconds["mixed"] <= GAIN_MIN * seconds["int8"] else all_int8(table)
+
+
+def narrowed(trial: Trial, plan: Plan, reached: float) -> tuple[Plan, float]:
+    """The plan with weights of 7 bits if that is more accurate than `reached`, and which."""
+    narrow = replace(plan, weight_bits=7)
+    if (gained := trial.accuracy(narrow)) > reached:
+        return narrow, gained
+    return plan, trial.accuracy(plan)
 
 
 def corrected(trial: Trial, plan: Plan, reached: float, images: np.ndarray) -> tuple[Plan, float]:
@@ -82,7 +91,11 @@ def corrected(trial: Trial, plan: Plan, reached: float, images: np.ndarray) -> t
 def mixed(
     trial: Trial, plan: Plan, table: list[Layer], accuracy_min: float
 ) -> tuple[Plan, float, list[Layer]]:
-    """Sensitive layers go back to float until `accuracy_min` is met, or none is left in int8."""
+    """Sensitive layers go back to float until `accuracy_min` is met, or none is left in int8.
+
+    Biases that were corrected are so for other layers' sake: they are as they were.
+    """
+    plan = replace(plan, bias_shifts={})
     table = return_to_float(
         table,
         lambda names: trial.accuracy(replace(plan, float_layers=names)),

@@ -74,7 +74,8 @@ def begin(
         batch = next(iter(train.epoch(0)))
         precision, step_ms = choose_precision(recipe.precision, model, batch.images, batch.labels)
         size = train.batch_size if trying is None else trying.batch_size
-        knobs = Knobs(size, precision, gain=size / train.batch_size, end=recipe.epochs)
+        knobs = Knobs(size, precision, gain=size / train.batch_size, end=recipe.epochs,
+                      image_scale=getattr(recipe, "image_scale", 1.0))  # fmt: skip
         return Progress(run_id, mark, knobs), step_ms, False, trying
 
     return Start(model, recipe, world, checkpoint, device, train, val, *world.share(look))

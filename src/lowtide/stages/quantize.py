@@ -17,7 +17,7 @@ from lowtide.compression.layer_times import layer_times
 from lowtide.compression.layers import layers
 from lowtide.compression.mixed import Layer, float_names, sensitivities, table
 from lowtide.compression.quantize import Plan
-from lowtide.compression.trial import Trial, by_method, corrected, mixed, settled
+from lowtide.compression.trial import Trial, by_method, corrected, mixed, narrowed, settled
 from lowtide.data.arrays import drawn, load_split
 from lowtide.errors import ModelError
 from lowtide.models.weights import load_model
@@ -45,6 +45,8 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     reached = methods[method]
     trial.write(plan)
     if reached < accuracy_min:
+        plan, reached = narrowed(trial, plan, reached)
+    if reached < accuracy_min:
         plan, reached = corrected(trial, plan, reached, calibration[:PROBED_IMAGES])
     if reached < accuracy_min:
         plan, reached, found = mixed(trial, plan, found, accuracy_min)
@@ -65,6 +67,7 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
         "num_calibration_images": len(calibration),
         "method": method,
         "methods": methods,
+        "weight_bits": plan.weight_bits,
         "bias_corrected": bool(plan.bias_shifts),
         "layers_kept_float": sorted(plan.float_layers),
         "layers": [{**asdict(layer), "gain_s": layer.gain_s} for layer in found],

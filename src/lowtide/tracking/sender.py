@@ -69,10 +69,7 @@ class Sender:
         if self._client is not None:
             return
         limit_retries()
-        import mlflow
-
-        if not hasattr(mlflow, "MlflowClient"):
-            raise SendingError("mlflow is not installed here")
+        mlflow = _installed()
         for name in ("alembic", "urllib3", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
         from sqlalchemy.exc import SQLAlchemyError
@@ -205,6 +202,20 @@ def _batch(entries: list[Entry]) -> list[Entry]:
             break
         batch.append(entry)
     return batch
+
+
+def _installed() -> Any:
+    """MLflow; a folder of that name, as every checkout has, is none.
+
+    Raises:
+        SendingError: it is not installed.
+    """
+    with contextlib.suppress(ImportError):
+        import mlflow
+
+        if hasattr(mlflow, "MlflowClient"):
+            return mlflow
+    raise SendingError("mlflow is not installed here")
 
 
 def _make_whole(uri: str) -> None:
