@@ -1,0 +1,1 @@
+"""Models on small devices and in browsers."""
