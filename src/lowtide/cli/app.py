@@ -1,5 +1,6 @@
 """The Typer app, the options that commands share, and how results are printed."""
 
+import gc
 import json
 import sys
 from collections.abc import Mapping
@@ -21,15 +22,19 @@ app = typer.Typer(
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 PARAMS = Path("params.yaml")
+COLLECT_EACH = 10_000  # new objects, not 700: the libraries alone make 700,000, and they stay
 
 
 def main() -> None:
     """Run the command; an error is one line on stderr, never a traceback."""
+    gc.set_threshold(COLLECT_EACH)
     try:
         app()
     except LowtideError as error:
         print(f"lowtide: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    finally:
+        gc.freeze()  # else the interpreter searches all there is for garbage as it ends: a second
 
 
 def show(content: Mapping[str, Any], as_json: bool, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import onnx
-from scipy.special import log_softmax
+import torch
 
 from lowtide.compression.activations import activations
 from lowtide.compression.calibrate import Ranges
@@ -86,7 +86,8 @@ def sensitivities(
 
 def _log_probabilities(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     batches = activations(model, [OUTPUT], images)
-    answers: np.ndarray = log_softmax(np.concatenate([one[OUTPUT] for one in batches]), axis=1)
+    logits = torch.from_numpy(np.concatenate([one[OUTPUT] for one in batches]))
+    answers: np.ndarray = logits.log_softmax(1).numpy()
     return answers
 
 

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from lowtide.artifacts import atomic
-from lowtide.compression.export_failure import why_not
 from lowtide.errors import ArtifactError, ModelError, first_line
 from lowtide.models.factory import Classifier
 from lowtide.runtime.normalisation import INSIDE, PREPROCESSING, Normalisation
@@ -83,6 +82,8 @@ def _torch_export(model: nn.Module, example: torch.Tensor, path: Path, opset: in
                 verbose=False,
             )
     except Exception as error:
+        from lowtide.compression.export_failure import why_not
+
         with _quiet():
             reason = why_not(error, model, program)
         raise ModelError(f"the model cannot be exported to ONNX: {reason}") from error
@@ -91,8 +92,9 @@ def _torch_export(model: nn.Module, example: torch.Tensor, path: Path, opset: in
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """torch prints its progress, and the graph in which it has failed."""
-    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict
-               if name.partition(".")[0] == "torch"]  # fmt: skip
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("torch.")]
+    others = [logging.getLogger(name) for name in names]
+    loggers = [logging.getLogger("torch"), *(one for one in others if one.level)]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

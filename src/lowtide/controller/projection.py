@@ -3,8 +3,6 @@
 from dataclasses import replace
 from math import inf
 
-from scipy.optimize import brentq
-
 from lowtide.controller.image_size import pixel_share
 from lowtide.controller.knobs import Inputs, Knobs, Levers, Weights, cut_short
 
@@ -49,11 +47,14 @@ def _excess(inputs: Inputs, knobs: Knobs, weights: Weights, end: float) -> float
 
 def _affordable_end(inputs: Inputs, knobs: Knobs, weights: Weights) -> float:
     """The latest that passes no budget; now, where one is used up."""
+    from scipy.optimize import brentq
 
     def excess(end: float) -> float:
         return _excess(inputs, knobs, weights, end)
 
-    return inputs.epoch if excess(inputs.epoch) >= 0 else brentq(excess, inputs.epoch, knobs.end)
+    if excess(inputs.epoch) >= 0:
+        return inputs.epoch
+    return float(brentq(excess, inputs.epoch, knobs.end))
 
 
 def _pixels_left(inputs: Inputs, knobs: Knobs, end: float) -> float:

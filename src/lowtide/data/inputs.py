@@ -43,6 +43,12 @@ def _factory(name: str) -> str:
     module, colon, _ = name.partition(":")
     if not colon:
         return name
+    digest = sources_digest(module)
+    return f"{name} missing" if digest is None else f"{name} {digest}"
+
+
+def sources_digest(module: str) -> str | None:
+    """Of the package or file at the top of a module's name; None where there is none."""
     if os.getcwd() not in sys.path:  # noqa: PTH109 -- sys.path holds strings
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
@@ -50,11 +56,10 @@ def _factory(name: str) -> str:
     except (ImportError, ValueError):
         spec = None
     if spec is None or spec.origin is None:
-        return f"{name} missing"
+        return None
     origin = Path(spec.origin)
     root = origin.parent if spec.submodule_search_locations else origin
-    sources = [path for path in _files(root) if path.suffix == ".py"]
-    return f"{name} {_digest(sorted(sources), root)}"
+    return _digest(sorted(path for path in _files(root) if path.suffix == ".py"), root)
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from scipy.optimize import brentq
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,8 @@ def double_thresholds(units: int, low: float, high: float, switch_cost: float) -
     where alpha makes stay_(k+1) = L + 2b; resume_i = stay_i - 2b. Where switching costs as much as
     it can ever save, every price is accepted.
     """
+    from scipy.optimize import brentq
+
     if units < 1:
         raise ValueError(f"there must be work to schedule, not {units} units")
     if high - low <= 2 * switch_cost or low <= 0:

@@ -3,7 +3,7 @@
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from lowtide import artifacts
 from lowtide.data.batches import load_card
@@ -13,7 +13,8 @@ from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.params import Params
 from lowtide.stages.context import StageContext
 from lowtide.stages.fitting import log_curves
-from lowtide.stages.served import FLOAT, Files, export, measure, served
+from lowtide.stages.kept_exports import export_once
+from lowtide.stages.served import FLOAT, Files, measure, served, with_int8
 
 Network = tuple[Classifier, ModelSpec]
 
@@ -21,14 +22,13 @@ Network = tuple[Classifier, ModelSpec]
 class Technique:
     """Asks before and after; `report` tells what was decided and by which figures.
 
-    before: the network that goes on where the technique does not. Files are kept while it is open.
+    before: the network that goes on where the technique does not.
     """
 
     def __init__(
         self, params: Params, context: StageContext, teacher: Network, before: Network
     ) -> None:
         self._params, self._context, self._teacher, self._before = params, context, teacher, before
-        self._folder, self._files = tempfile.TemporaryDirectory(), dict[int, Files]()
         self._target = Target(
             params.budgets.inference_energy_j_max,
             params.compress.energy_ratio_min,
@@ -36,12 +36,6 @@ class Technique:
         )
         self._decisions: dict[str, Decision] = {}
         self._figures: dict[str, Candidate] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
 
     def enters(self, untrained: Network | None = None) -> bool:
         """`untrained`: what would be trained, if its joules are known to be those of the result.
@@ -56,7 +50,6 @@ class Technique:
             return False
         if untrained is None:
             return True
-        del self._files[id(untrained[0])]  # of weights that will be others
         return self._decide("promised", self._at_will(promises(before.cost, own[0].cost)))
 
     def stays(self, after: Network) -> bool:
@@ -96,15 +89,20 @@ class Technique:
 
     def _measure(self, teacher: Network, *networks: Network) -> list[Candidate]:
         """The teacher's file in float, and each network as it would be served."""
-        files = {id(model): self._files_of(model, spec) for model, spec in (teacher, *networks)}
-        found = measure(files, self._params)
+        different = {id(model): (model, spec) for model, spec in (teacher, *networks)}
+        with tempfile.TemporaryDirectory() as folder:
+            files = {
+                key: self._files_of(network, Path(folder) / str(key))
+                for key, network in different.items()
+            }
+            found = measure(files, self._params)
         drop_max = self._params.quantize.val_accuracy_drop_max
         each = [served(found[id(model)], drop_max) for model, _ in networks]
         return [found[id(teacher[0])][FLOAT], *each]
 
-    def _files_of(self, model: Classifier, spec: ModelSpec) -> Files:
-        """Once, whatever else is measured beside it."""
-        if id(model) not in self._files:
-            folder = Path(tempfile.mkdtemp(dir=self._folder.name))
-            self._files[id(model)] = export(model, spec, folder, self._params)
-        return self._files[id(model)]
+    def _files_of(self, network: Network, folder: Path) -> Files:
+        """Of the teacher the float file alone: that is what others are held against."""
+        path = folder / "model.fp32.onnx"
+        export_once(*network, path, self._params)
+        is_reference = network[0] is self._teacher[0] is not self._before[0]
+        return {FLOAT: path} if is_reference else with_int8(path, self._params)

@@ -31,15 +31,15 @@ def resumable(params: Params) -> str | None:
 def run(params: Params, context: StageContext) -> dict[str, Any]:
     teacher = load_model(artifacts.TEACHER)
     student = _student(params, teacher[1])
-    with Technique(params, context, teacher, teacher) as technique:
-        # The teacher itself cannot promise fewer joules: it may become more accurate.
-        asked = None if params.model.student is None else student
-        if resumable(params) is None and not technique.enters(asked):
-            save_model(artifacts.STUDENT, *teacher)
-            return {**technique.left_out(), "student": "teacher"}
-        figures = _distilled(params, context, student)
-        if not technique.stays(student):
-            student, figures = teacher, {**figures, **technique.unchanged(), "student": "teacher"}
+    technique = Technique(params, context, teacher, teacher)
+    # The teacher itself cannot promise fewer joules: it may become more accurate.
+    asked = None if params.model.student is None else student
+    if resumable(params) is None and not technique.enters(asked):
+        save_model(artifacts.STUDENT, *teacher)
+        return {**technique.left_out(), "student": "teacher"}
+    figures = _distilled(params, context, student)
+    if not technique.stays(student):
+        student, figures = teacher, {**figures, **technique.unchanged(), "student": "teacher"}
     save_model(artifacts.STUDENT, *student)
     delete_checkpoints(context.checkpoint)
     return {**figures, **technique.report()}

@@ -17,7 +17,7 @@ from lowtide.params import Params
 from lowtide.pipeline import TRAINING, Reports, total, training_provenance
 from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.stages.context import StageContext
-from lowtide.stages.served import export_float
+from lowtide.stages.kept_exports import export_once
 
 FLOAT = {
     "teacher": (artifacts.TEACHER, artifacts.TEACHER_ONNX),
@@ -67,7 +67,7 @@ def _export_float(
     source: Path, target: Path, params: Params, metadata: Mapping[str, str]
 ) -> dict[str, Any]:
     model, spec = load_model(source)
-    export_float(model, spec, target, params)
+    export_once(model, spec, target, params)
     return _checked(source, target, params, metadata)
 
 

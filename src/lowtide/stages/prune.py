@@ -40,14 +40,14 @@ def resumable(params: Params) -> str | None:
 
 def run(params: Params, context: StageContext) -> dict[str, Any]:
     before, left = load_model(artifacts.STUDENT), rounds.load_standing(_mark(params))
-    with Technique(params, context, load_model(artifacts.TEACHER), before) as technique:
-        if left is None and not technique.enters():
-            save_model(artifacts.PRUNED, *before)
-            return technique.left_out()
-        pruned, figures = _pruned(params, context, left)
-        if not technique.stays(pruned):
-            figures["undone"] = figures.pop("pruning")
-            pruned, figures = before, {**figures, **technique.unchanged()}
+    technique = Technique(params, context, load_model(artifacts.TEACHER), before)
+    if left is None and not technique.enters():
+        save_model(artifacts.PRUNED, *before)
+        return technique.left_out()
+    pruned, figures = _pruned(params, context, left)
+    if not technique.stays(pruned):
+        figures["undone"] = figures.pop("pruning")
+        pruned, figures = before, {**figures, **technique.unchanged()}
     save_model(artifacts.PRUNED, *pruned)
     delete_checkpoints(context.checkpoint)
     rounds.PATH.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from lowtide.models.weights import load_model
 from lowtide.params import Params
 from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.stages.context import StageContext
-from lowtide.stages.served import export_float
+from lowtide.stages.kept_exports import export_once
 
 PROBED_IMAGES = 256  # at most so many for what takes a session of the runtime a layer
 
@@ -78,7 +78,7 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
 def _exported(params: Params) -> onnx.ModelProto:
     model, spec = load_model(artifacts.PRUNED)
     path = artifacts.PRUNED_ONNX
-    export_float(model, spec, path, params)
+    export_once(model, spec, path, params)
     return onnx.load(path)
 
 

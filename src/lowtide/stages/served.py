@@ -33,15 +33,20 @@ def export_float(model: Classifier, spec: ModelSpec, path: Path, params: Params)
 
 
 def export(model: Classifier, spec: ModelSpec, folder: Path, params: Params) -> Files:
-    """The float and the int8 file; no int8 where no ranges could be found."""
-    paths = {FLOAT: folder / "model.fp32.onnx", INT8: folder / "model.int8.onnx"}
-    export_float(model, spec, paths[FLOAT], params)
-    train = load_split(artifacts.DATA, "train")
+    """The float file, and the int8 file where there is one."""
+    path = folder / "model.fp32.onnx"
+    export_float(model, spec, path, params)
+    return with_int8(path, params)
+
+
+def with_int8(path: Path, params: Params) -> Files:
+    """The float file, and beside it its int8 form; no int8 where no ranges could be found."""
+    target, train = path.with_name("model.int8.onnx"), load_split(artifacts.DATA, "train")
     try:
-        quick_int8(paths[FLOAT], paths[INT8], drawn(train, CALIBRATION_IMAGES, params.seed).images)
+        quick_int8(path, target, drawn(train, CALIBRATION_IMAGES, params.seed).images)
     except (DataError, ModelError):  # the stage quantize says what is wrong
-        del paths[INT8]
-    return paths
+        return {FLOAT: path}
+    return {FLOAT: path, INT8: target}
 
 
 def measure(networks: Mapping[int, Files], params: Params) -> dict[int, dict[str, Candidate]]:
