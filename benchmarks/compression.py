@@ -34,7 +34,7 @@ from lowtide.evaluation.candidates import Candidate, candidate_figures
 from lowtide.evaluation.chain import TEACHER, TEACHER_TORCH
 from lowtide.models.weights import load_model
 from lowtide.runtime.onnx_model import OnnxModel
-from lowtide.runtime.probe import take_turns
+from lowtide.runtime.probe import take_latencies, take_turns
 from lowtide.runtime.torch_model import TorchModel
 
 CIFAR = Path("../shared/data/cifar10")
@@ -135,6 +135,7 @@ def _rows(
         turns = take_turns(models, test.images[:256], window,
                            batch_size=BATCH_SIZE, num_repeats=repeats)  # fmt: skip
         provenance = window.totals().provenance
+        take_latencies(models, test.images, turns, num_repeats=repeats)
         card = load_card(taught_by.artifacts / "data")
         figures = candidate_figures(candidates, turns, test, card, batch_size=BATCH_SIZE,
                                     provenance=provenance)  # fmt: skip

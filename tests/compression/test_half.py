@@ -1,4 +1,4 @@
-"""16-bit files: float16 answers like float; bfloat16 is refused where there is no kernel for it."""
+"""16-bit files: float16 answers like float; what this processor has no kernel for is refused."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from lowtide.compression.compare import compare
-from lowtide.compression.half import HALVES, write_half
+from lowtide.compression.half import HALVES, has_kernels, write_half
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.data.arrays import ImageArrays
 from lowtide.errors import ModelError
@@ -42,11 +42,11 @@ def test_both_are_judged_by_measurement(rig, graph, tmp_path: Path) -> None:  # 
         accuracy_fp32=1.0, drop_max=0.05, batch_size=4, num_threads=1,
     )  # fmt: skip
     assert tuple(found) == HALVES
-    assert found["float16"].accuracy is not None
-    assert found["float16"].accuracy > 0.9
-    for one in found.values():
+    for name, one in found.items():
         executed = one.times_less is not None
-        assert executed or "cannot be opened by ONNX Runtime" in one.why
+        if name == "float16":
+            assert executed == has_kernels(paths[name], rig.images[:4])
+        assert executed or "cannot be opened" in one.why or "it has no kernel" in one.why
         assert one.kept == (executed and one.why.startswith("takes") and "times less" in one.why)
 
 

@@ -2,14 +2,21 @@
 
 import pytest
 
-from lowtide.evaluation.technique import Candidate, Cost, Target, enters, promises, stays
+from lowtide.evaluation.technique import Candidate, Target, enters, promises, stays
+from lowtide.runtime.probe import Turns
 
 TARGET = Target(energy_j_max=1.0, energy_ratio_min=4.0, accuracy_drop_max=0.01)
-TEACHER = Candidate(0.90, Cost(0.8, 0.010))
+
+
+def turns(energy_j: float | None, seconds: float = 0.001) -> Turns:
+    return Turns([], [seconds] * 3, [energy_j] * 3)
 
 
 def candidate(accuracy: float, energy_j: float | None, seconds: float = 0.001) -> Candidate:
-    return Candidate(accuracy, Cost(energy_j, seconds))
+    return Candidate(accuracy, turns(energy_j, seconds))
+
+
+TEACHER = candidate(0.90, 0.8, 0.010)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +32,7 @@ def test_it_enters_while_the_target_is_not_met(
     projected_j: float, ratio_min: float | None, budget_j: float, yes: bool, reason: str
 ) -> None:
     target = Target(budget_j, ratio_min, 0.01)
-    decision = enters(Cost(projected_j, 0.001), TEACHER.cost, target)
+    decision = enters(turns(projected_j), TEACHER.turns, target)
     assert decision.yes == yes
     assert reason in decision.reason
 
@@ -53,10 +60,19 @@ def test_where_joules_are_unknown_time_is_compared() -> None:
     slow, quick = candidate(0.9, None, 0.010), candidate(0.9, None, 0.002)
     assert stays(slow, quick, TEACHER, TARGET).yes
     assert not stays(quick, slow, TEACHER, TARGET).yes
-    assert not enters(quick.cost, Cost(0.8, 0.010), TARGET).yes
-    assert "unknown joules" in enters(slow.cost, TEACHER.cost, TARGET).reason
+    assert not enters(quick.turns, turns(0.8, 0.010), TARGET).yes
+    assert "unknown joules" in enters(slow.turns, TEACHER.turns, TARGET).reason
 
 
 @pytest.mark.parametrize(("untrained_j", "yes"), [(0.4, True), (0.79, False), (0.9, False)])
 def test_what_would_save_nothing_is_not_trained(untrained_j: float, yes: bool) -> None:
-    assert promises(TEACHER.cost, Cost(untrained_j, 0.001)).yes == yes
+    assert promises(TEACHER.turns, turns(untrained_j)).yes == yes
+
+
+def test_what_slows_a_pair_of_turns_does_not_decide() -> None:
+    """Ratios are of turns next to each other: the medians alone would say 2 and 0.4 times."""
+    before = Candidate(0.9, Turns([], [1.0] * 3, [1.0, 2.0, 9.0]))
+    same = Candidate(0.9, Turns([], [1.0] * 3, [1.0, 9.0, 1.0]))
+    less = Candidate(0.9, Turns([], [1.0] * 3, [0.5, 9.0, 4.5]))
+    assert not stays(before, same, TEACHER, TARGET).yes
+    assert "2.00 times less" in stays(before, less, TEACHER, TARGET).reason

@@ -7,7 +7,7 @@ import pytest
 
 from lowtide.energy.totals import ComponentTotal, Totals
 from lowtide.runtime import probe as module
-from lowtide.runtime.probe import probe
+from lowtide.runtime.probe import summary, take_latencies, take_turns
 
 FRESH_S = 0.05  # sources look anew only after so long
 
@@ -52,7 +52,10 @@ def hardware(monkeypatch: pytest.MonkeyPatch) -> Hardware:
 def run(hardware: Hardware, **joules: float) -> dict[str, module.ProbeResult]:
     models = {name: Model(hardware, each) for name, each in joules.items()}
     images = np.zeros((8, 1, 4, 4), np.uint8)
-    return probe(models, images, hardware, batch_size=8, num_repeats=3)
+    turns = take_turns(models, images, hardware, batch_size=8, num_repeats=3)
+    take_latencies(models, images, turns, num_repeats=3)
+    provenance = hardware.totals().provenance
+    return {name: summary(taken, 8, provenance) for name, taken in turns.items()}
 
 
 def test_each_model_pays_for_its_own_batches_only(hardware: Hardware) -> None:
@@ -76,9 +79,8 @@ def test_a_turn_is_as_long_as_a_slow_source_needs(monkeypatch: pytest.MonkeyPatc
     for source in ("rapl", "codecarbon 3.3.2, TDP x load", "nvml power, integrated"):
         before_s = time.perf_counter()
         models = {"only": Model(Hardware(), 1.0)}
-        module.take_turns(
-            models, np.zeros((1, 1, 2, 2), np.uint8), Hardware(source), batch_size=8, num_repeats=1
-        )
+        images = np.zeros((1, 1, 2, 2), np.uint8)
+        take_turns(models, images, Hardware(source), batch_size=8, num_repeats=1)
         took_s[source.split()[0]] = time.perf_counter() - before_s
     assert took_s["nvml"] >= 2
     assert 0.1 <= took_s["codecarbon"] < 2

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from lowtide.compression.half import HALVES, has_kernels
 from lowtide.compression.keep import Candidate, decide, refused
 from lowtide.data.arrays import ImageArrays
 from lowtide.energy.counting import counting_window
 from lowtide.errors import ArtifactError
-from lowtide.runtime.onnx_model import OnnxModel, Provider
-from lowtide.runtime.probe import Turns, take_turns
-from lowtide.runtime.ratio import energy_ratio, time_ratio
+from lowtide.runtime.onnx_model import CPU, OnnxModel, Provider
+from lowtide.runtime.probe import take_turns
+from lowtide.runtime.ratio import times_less
 
 NUM_TURNS = 5
 
@@ -27,20 +28,20 @@ def compare(
 ) -> dict[str, Candidate]:  # fmt: skip
     """Accuracy on the split, and what an inference takes at the batch size, of each of `others`."""
     models, found = {"fp32": OnnxModel(fp32, num_threads, provider=provider)}, {}
+    images = np.asarray(split.images[:batch_size])
     for name, path in others.items():
         try:
-            models[name] = OnnxModel(path, num_threads, provider=provider)
+            model = OnnxModel(path, num_threads, provider=provider)
         except ArtifactError as error:
             found[name] = refused(str(error).replace(str(path), name))
+            continue
+        if name in HALVES and model.runtime.provider == CPU and not has_kernels(path, images):
+            found[name] = refused(f"this processor computes {name} in float32: it has no kernel")
+        else:
+            models[name] = model
     with counting_window() as window:
-        turns = take_turns(models, np.asarray(split.images[:batch_size]), window,
-                           batch_size=batch_size, num_repeats=NUM_TURNS)  # fmt: skip
+        turns = take_turns(models, images, window, batch_size=batch_size, num_repeats=NUM_TURNS)
     for name in models.keys() - {"fp32"}:
-        gain = _times_less(turns["fp32"], turns[name])
+        gain = times_less(turns["fp32"], turns[name])
         found[name] = decide(accuracy(models[name], split), accuracy_fp32, drop_max, gain)
     return {name: found[name] for name in others}
-
-
-def _times_less(fp32: Turns, other: Turns) -> float:
-    joules = energy_ratio(fp32, other)
-    return time_ratio(fp32, other).median if joules is None else joules.median

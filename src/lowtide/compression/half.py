@@ -9,6 +9,8 @@ from onnx import TensorProto, numpy_helper
 
 from lowtide.artifacts import atomic
 from lowtide.errors import ModelError, first_line
+from lowtide.runtime.layers import CONVOLUTIONS, PRODUCTS
+from lowtide.runtime.node_times import profiled_nodes
 
 Half = Literal["float16", "bfloat16"]
 HALVES: tuple[Half, ...] = ("float16", "bfloat16")
@@ -29,6 +31,19 @@ def write_half(model: onnx.ModelProto, target: Path, kind: Half) -> None:
         raise ModelError(f"the graph cannot be converted to {kind}: {first_line(error)}") from error
     with atomic(target) as temporary:
         onnx.save(half, temporary)
+
+
+def has_kernels(path: Path, images: np.ndarray) -> bool:
+    """Whether the CPU computes a layer of the file in 16 bits, for uint8 images [N, C, H, W].
+
+    Where it has no kernel for one ONNX Runtime casts its inputs to float32, and nothing is gained.
+
+    Raises:
+        ArtifactError: ONNX Runtime cannot open the file.
+    """
+    nodes = profiled_nodes(path, images, 1, None)
+    layers = [node for node in nodes if node.op_type in (*CONVOLUTIONS, *PRODUCTS)]
+    return any(node.input_type in HALVES for node in layers)
 
 
 def _converted(model: onnx.ModelProto, kind: Half) -> onnx.ModelProto:

@@ -15,7 +15,7 @@ from lowtide.errors import DataError, UsageError
 from lowtide.evaluation.predict import load_images
 from lowtide.runtime.layers import layer_table
 from lowtide.runtime.onnx_model import OnnxModel, Provider
-from lowtide.runtime.probe import Turns, summary, take_turns
+from lowtide.runtime.probe import Turns, summary, take_latencies, take_turns
 from lowtide.runtime.ratio import energy_ratio, latency_ratio, time_ratio
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
@@ -48,6 +48,7 @@ def compare_files(paths: Sequence[Path], asked: Comparison) -> dict[str, Any]:
             models, images, window, batch_size=asked.batch_size, num_repeats=asked.num_repeats
         )
         totals = window.totals()
+    take_latencies(models, images, turns, num_repeats=asked.num_repeats)
     figures = {name: _figures(Path(name), turns, totals, asked, images) for name in models}
     return {
         "reference": str(paths[0]),

@@ -8,31 +8,22 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lowtide.compression.keep import GAIN_MIN
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What an inference of an exported file takes, at the probe's batch size.
-
-    Seconds stand in for joules where those are unknown: for ratios on one device, not as joules.
-    """
-
-    energy_j: float | None
-    seconds: float
-
-    def less_than(self, other: "Cost") -> float:
-        """How many times less this takes than `other`, by joules where both are known."""
-        if self.energy_j and other.energy_j:
-            return other.energy_j / self.energy_j
-        return other.seconds / self.seconds
+from lowtide.runtime.probe import Turns
+from lowtide.runtime.ratio import times_less
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """`accuracy` of the exported file on validation images, as a share."""
+    """`accuracy` of the exported file on validation images, as a share. `turns`: what it took,
+    interleaved with those that it is compared with."""
 
     accuracy: float
-    cost: Cost
+    turns: Turns
+
+    def to_json(self) -> dict[str, Any]:
+        """Medians; joules are None where they are unknown, and times less is by seconds then."""
+        energy_j, seconds = self.turns.inference_energy_j, self.turns.inference_time_s
+        return {"accuracy": self.accuracy, "cost": {"energy_j": energy_j, "seconds": seconds}}
 
 
 @dataclass(frozen=True)
@@ -54,9 +45,9 @@ class Decision:
         return asdict(self)
 
 
-def enters(projected: Cost, teacher: Cost, target: Target) -> Decision:
+def enters(projected: Turns, teacher: Turns, target: Target) -> Decision:
     """projected: the model before, as it would be served; teacher: its file in float."""
-    ratio, joules = projected.less_than(teacher), projected.energy_j
+    ratio, joules = times_less(teacher, projected), projected.inference_energy_j
     said = f"without it {_joules(joules)} per inference, {ratio:.2f} times less than the teacher"
     if target.energy_ratio_min is None:
         return Decision(True, f"{said}; it enters, there is no ratio to stop at")
@@ -69,9 +60,9 @@ def enters(projected: Cost, teacher: Cost, target: Target) -> Decision:
     return Decision(False, f"{said}: that is within the target, nothing is done")
 
 
-def promises(before: Cost, untrained: Cost) -> Decision:
+def promises(before: Turns, untrained: Turns) -> Decision:
     """Joules do not depend on weights: what saves nothing untrained is not worth training."""
-    ratio = untrained.less_than(before)
+    ratio = times_less(before, untrained)
     said = f"untrained it takes {ratio:.2f} times less than before"
     if ratio < GAIN_MIN:
         return Decision(False, f"{said}: it would save nothing, it is not trained")
@@ -83,7 +74,7 @@ def stays(before: Candidate, after: Candidate, teacher: Candidate, target: Targe
 
     What is more accurate than before stays even if it takes as much, as self-distillation does.
     """
-    drop, ratio = teacher.accuracy - after.accuracy, after.cost.less_than(before.cost)
+    drop, ratio = teacher.accuracy - after.accuracy, times_less(before.turns, after.turns)
     said = f"{ratio:.2f} times less than before, {_points(drop)} against the teacher"
     if ratio * GAIN_MIN > 1 and after.accuracy > before.accuracy:
         return Decision(True, f"{said}, more accurate than before")

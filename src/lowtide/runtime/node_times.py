@@ -24,7 +24,8 @@ class ProfiledNode:
     name: str
     op_type: str
     seconds: float
-    input_shape: Shape  # of its first input
+    input_type: str  # of its first input, as ONNX Runtime names it: float, float16, uint8
+    input_shape: Shape
     output_shape: Shape
 
 
@@ -66,10 +67,14 @@ def _quickest(events: list[dict[str, Any]]) -> list[ProfiledNode]:
 
 def _node(name: str, calls: list[dict[str, Any]]) -> ProfiledNode:
     told = calls[0]["args"]
-    shapes = [_first_shape(told[key]) for key in ("input_type_shape", "output_type_shape")]
-    return ProfiledNode(name, told["op_name"], min(call["dur"] for call in calls) * 1e-6, *shapes)
+    seconds = min(call["dur"] for call in calls) * 1e-6
+    kind, shape = _first(told["input_type_shape"])
+    return ProfiledNode(
+        name, told["op_name"], seconds, kind, shape, _first(told["output_type_shape"])[1]
+    )
 
 
-def _first_shape(told: list[dict[str, list[int]]]) -> Shape:
+def _first(told: list[dict[str, list[int]]]) -> tuple[str, Shape]:
     """Of `[{"float": [64, 16, 8, 8]}, ...]`."""
-    return tuple(next(iter(told[0].values()))) if told else ()
+    kind, shape = next(iter(told[0].items())) if told else ("", [])
+    return kind, tuple(shape)

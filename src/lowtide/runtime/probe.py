@@ -48,23 +48,24 @@ class ProbeResult:
 class Turns:
     """What a model took, turn by turn: turn i of all models was taken at about the same time."""
 
-    latencies_s: list[float]
+    latencies_s: list[float]  # empty unless `take_latencies` was asked
     seconds_per_image: list[float]
     joules_per_image: list[float | None]
 
+    @property
+    def joules(self) -> list[float] | None:
+        """Per image; None where a turn's are unknown."""
+        known = [value for value in self.joules_per_image if value is not None]
+        return known if len(known) == len(self.joules_per_image) else None
 
-def probe(
-    models: Mapping[str, Runnable],
-    images: np.ndarray,
-    window: Window,
-    *,
-    batch_size: int,
-    num_repeats: int,
-) -> dict[str, ProbeResult]:
-    """`take_turns`, summed up."""
-    turns = take_turns(models, images, window, batch_size=batch_size, num_repeats=num_repeats)
-    provenance = window.totals().provenance
-    return {name: summary(taken, batch_size, provenance) for name, taken in turns.items()}
+    @property
+    def inference_energy_j(self) -> float | None:
+        """The median."""
+        return None if self.joules is None else spread(self.joules)[1]
+
+    @property
+    def inference_time_s(self) -> float:
+        return spread(self.seconds_per_image)[1]
 
 
 def take_turns(
@@ -77,22 +78,35 @@ def take_turns(
 ) -> dict[str, Turns]:
     """Measure every model `num_repeats` times on uint8 images [N, C, H, W], interleaved.
 
-    Energy is what the window metered during a turn, divided by the images of that turn. Latency
-    has a pass of its own: sources look anew only after some 50 ms, so that shorter work just before
-    a turn would be booked on it.
+    Energy is what the window metered during a turn, divided by the images of that turn.
     """
     batch = np.ascontiguousarray(np.resize(images, (batch_size, *images.shape[1:])))
     turns = {name: Turns([], [], []) for name in models}
     for model in models.values():
         _run_for(model, batch, WARM_UP_S)
-    for _ in range(num_repeats):
-        for name, model in models.items():
-            turns[name].latencies_s += _latencies_s(model, batch[:1])
     turn_s = _turn_s(window)
     for _ in range(num_repeats):
         for name, model in models.items():
             _take_turn(model, batch, window, turns[name], turn_s)
     return turns
+
+
+def take_latencies(
+    models: Mapping[str, Runnable],
+    images: np.ndarray,
+    turns: Mapping[str, Turns],
+    *,
+    num_repeats: int,
+) -> None:
+    """Seconds of single images, added to the turns: the first of uint8 images [N, C, H, W].
+
+    In a pass of its own: sources look anew only after some 50 ms, so that shorter work just before
+    a turn would be booked on it.
+    """
+    image = np.ascontiguousarray(images[:1])
+    for _ in range(num_repeats):
+        for name, model in models.items():
+            turns[name].latencies_s += _latencies_s(model, image)
 
 
 def _latencies_s(model: Runnable, image: np.ndarray) -> list[float]:
@@ -140,9 +154,8 @@ def _run_for(model: Runnable, batch: np.ndarray, seconds: float) -> int:
 def summary(turns: Turns, batch_size: int, provenance: str) -> ProbeResult:
     """`provenance` is that of the window's energy."""
     low_s, middle_s, high_s = spread(turns.seconds_per_image)
-    joules = [value for value in turns.joules_per_image if value is not None]
-    complete = len(joules) == len(turns.joules_per_image)
-    low_j, middle_j, high_j = spread(joules) if complete else (None, None, None)
+    joules = turns.joules
+    low_j, middle_j, high_j = (None, None, None) if joules is None else spread(joules)
     return ProbeResult(
         latency_ms_p50=float(np.percentile(turns.latencies_s, 50)) * 1e3,
         latency_ms_p95=float(np.percentile(turns.latencies_s, 95)) * 1e3,
@@ -153,7 +166,7 @@ def summary(turns: Turns, batch_size: int, provenance: str) -> ProbeResult:
         inference_energy_j=middle_j,
         inference_energy_j_low=low_j,
         inference_energy_j_high=high_j,
-        provenance=provenance if complete else "unknown",
+        provenance="unknown" if joules is None else provenance,
         num_repeats=len(turns.seconds_per_image),
         batch_size=batch_size,
     )

@@ -10,7 +10,7 @@ from lowtide.energy.counting import counting_window
 from lowtide.errors import MeterError
 from lowtide.params import Params
 from lowtide.runtime.onnx_model import OnnxModel
-from lowtide.runtime.probe import probe
+from lowtide.runtime.probe import take_turns
 from lowtide.stages.served import FLOAT, INT8, PROBE_IMAGES, Files
 
 
@@ -48,11 +48,11 @@ def joules(paths: Files, reference: Reference, params: Params) -> Joules:
     }
     images = load_split(artifacts.DATA, "val").images[:PROBE_IMAGES]
     with counting_window() as window:
-        results = probe(
+        turns = take_turns(
             models, images, window, batch_size=settings.batch_size,
             num_repeats=params.search.num_repeats,
         )  # fmt: skip
-    found = {name: result.inference_energy_j for name, result in results.items()}
+    found = {name: taken.inference_energy_j for name, taken in turns.items()}
     known = {name: value for name, value in found.items() if value}
     if len(known) < len(found):
         raise MeterError("joules per inference are unknown here: see `lowtide doctor`")

@@ -1,7 +1,6 @@
 """A technique that a stage applies: whether it enters, and whether what it made stays."""
 
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +45,11 @@ class Technique:
         asked = () if untrained is None else (untrained,)
         teacher, before, *own = self._measure(self._teacher, self._before, *asked)
         self._figures |= {"teacher": teacher, "before": before, "projected": before}
-        if not self._decide("entered", enters(before.cost, teacher.cost, self._target)):
+        if not self._decide("entered", enters(before.turns, teacher.turns, self._target)):
             return False
         if untrained is None:
             return True
-        return self._decide("promised", self._at_will(promises(before.cost, own[0].cost)))
+        return self._decide("promised", self._at_will(promises(before.turns, own[0].turns)))
 
     def stays(self, after: Network) -> bool:
         teacher, before, own = self._measure(self._teacher, self._before, after)
@@ -59,7 +58,8 @@ class Technique:
 
     def report(self) -> dict[str, Any]:
         decisions = {name: one.to_json() for name, one in self._decisions.items()}
-        return {"technique": {**decisions, **{k: asdict(v) for k, v in self._figures.items()}}}
+        figures = {name: one.to_json() for name, one in self._figures.items()}
+        return {"technique": {**decisions, **figures}}
 
     def left_out(self) -> dict[str, Any]:
         """The report of a stage in which nothing is done."""

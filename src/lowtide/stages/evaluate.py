@@ -19,7 +19,7 @@ from lowtide.models.weights import load_model
 from lowtide.params import EvaluateParams, Params
 from lowtide.runtime.layers import layer_table
 from lowtide.runtime.onnx_model import CPU, OnnxModel
-from lowtide.runtime.probe import Turns, take_turns
+from lowtide.runtime.probe import Turns, take_latencies, take_turns
 from lowtide.runtime.torch_model import TorchModel
 from lowtide.stages.context import StageContext
 
@@ -92,7 +92,9 @@ def _probe(
         turns = take_turns(
             models, images, window, batch_size=params.batch_size, num_repeats=params.num_repeats
         )
-        return turns, window.totals()
+        used = window.totals()
+    take_latencies(models, images, turns, num_repeats=params.num_repeats)
+    return turns, used
 
 
 def _runtime(candidate: Candidate) -> dict[str, Any]:

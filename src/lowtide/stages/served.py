@@ -10,11 +10,12 @@ from lowtide.compression.quick import quick_int8
 from lowtide.data.arrays import drawn, load_split
 from lowtide.energy.counting import counting_window
 from lowtide.errors import DataError, ModelError
-from lowtide.evaluation.technique import Candidate, Cost
+from lowtide.evaluation.technique import Candidate
 from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.params import Params
 from lowtide.runtime.onnx_model import OnnxModel
-from lowtide.runtime.probe import probe
+from lowtide.runtime.probe import take_turns
+from lowtide.runtime.ratio import times_less
 
 FLOAT, INT8 = "fp32", "int8"
 CALIBRATION_IMAGES = 128
@@ -61,15 +62,14 @@ def measure(networks: Mapping[int, Files], params: Params) -> dict[int, dict[str
         for (name, precision), path in files.items()
     }
     with counting_window() as window:
-        results = probe(
+        turns = take_turns(
             models, val.images[:PROBE_IMAGES], window,
             batch_size=settings.batch_size, num_repeats=params.compress.num_repeats,
         )  # fmt: skip
     found: dict[int, dict[str, Candidate]] = {name: {} for name in networks}
     for name, precision in files:
         key = f"{name} {precision}"
-        cost = Cost(results[key].inference_energy_j, results[key].inference_time_s)
-        found[name][precision] = Candidate(accuracy(models[key], val), cost)
+        found[name][precision] = Candidate(accuracy(models[key], val), turns[key])
     return found
 
 
@@ -78,4 +78,4 @@ def served(files: Mapping[str, Candidate], drop_max: float) -> Candidate:
     plain, int8 = files[FLOAT], files.get(INT8)
     if int8 is None or plain.accuracy - int8.accuracy > drop_max:
         return plain
-    return int8 if int8.cost.less_than(plain.cost) > 1 else plain
+    return int8 if times_less(plain.turns, int8.turns) > 1 else plain
