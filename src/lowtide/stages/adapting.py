@@ -13,7 +13,7 @@ from lowtide.params import Params
 from lowtide.stages.context import StageContext
 from lowtide.stages.fitting import log_curves
 from lowtide.stages.kept_exports import export_once
-from lowtide.stages.served import FLOAT, Files, measure, served, with_int8
+from lowtide.stages.served import FLOAT, Files, measure, served_as, with_int8
 
 Network = tuple[Classifier, ModelSpec]
 
@@ -35,6 +35,7 @@ class Technique:
         )
         self._decisions: dict[str, Decision] = {}
         self._figures: dict[str, Candidate] = {}
+        self._before_as: str | None = None  # the precision that it would be served in
 
     def enters(self, untrained: Network | None = None) -> bool:
         """`untrained`: what would be trained, if its joules are known to be those of the result.
@@ -42,19 +43,36 @@ class Technique:
         Raises:
             ModelError: it has no ONNX form.
         """
-        asked = () if untrained is None else (untrained,)
-        teacher, before, *own = self._measure(self._teacher, self._before, *asked)
-        self._figures |= {"teacher": teacher, "before": before, "projected": before}
-        if not self._decide("entered", enters(before.turns, teacher.turns, self._target)):
+        own = self._look() if untrained is None else self._look(untrained)
+        teacher, projected = self._figures["teacher"], self._figures["projected"]
+        if not self._decide("entered", enters(projected.turns, teacher.turns, self._target)):
             return False
-        if untrained is None:
+        if not own:
             return True
-        return self._decide("promised", self._at_will(promises(before.turns, own[0].turns)))
+        return self._decide("promised", self._at_will(promises(projected.turns, own[0].turns)))
 
     def stays(self, after: Network) -> bool:
-        teacher, before, own = self._measure(self._teacher, self._before, after)
-        self._figures |= {"teacher": teacher, "before": before, "after": own}
-        return self._decide("stayed", self._at_will(stays(before, own, teacher, self._target)))
+        if not self._figures:  # a fit that goes on after a kill
+            self._look()
+        in_one_precision, own = self._measure(self._before, after)
+        [before] = in_one_precision.values()
+        made, teacher = self._served(own), self._figures["teacher"]
+        self._figures |= {"before": before, "after": made}
+        return self._decide("stayed", self._at_will(stays(before, made, teacher, self._target)))
+
+    def _look(self, *others: Network) -> list[Candidate]:
+        """At the teacher and what was before, in turns with others; these as they would be served.
+
+        From then on what was before is measured in the precision that it would be served in.
+        """
+        teacher, before, *found = self._measure(self._teacher, self._before, *others)
+        self._before_as = served_as(before, self._params.quantize.val_accuracy_drop_max)
+        own = before[self._before_as]
+        self._figures |= {"teacher": teacher[FLOAT], "projected": own, "before": own}
+        return [self._served(one) for one in found]
+
+    def _served(self, files: dict[str, Candidate]) -> Candidate:
+        return files[served_as(files, self._params.quantize.val_accuracy_drop_max)]
 
     def report(self) -> dict[str, Any]:
         decisions = {name: one.to_json() for name, one in self._decisions.items()}
@@ -87,22 +105,23 @@ class Technique:
         self._context.say(decision.reason)
         return decision.yes
 
-    def _measure(self, teacher: Network, *networks: Network) -> list[Candidate]:
-        """The teacher's file in float, and each network as it would be served."""
-        different = {id(model): (model, spec) for model, spec in (teacher, *networks)}
+    def _measure(self, *networks: Network) -> list[dict[str, Candidate]]:
+        """By precision: each network once, all in turns."""
+        different = {id(model): (model, spec) for model, spec in networks}
         with tempfile.TemporaryDirectory() as folder:
             files = {
                 key: self._files_of(network, Path(folder) / str(key))
                 for key, network in different.items()
             }
             found = measure(files, self._params)
-        drop_max = self._params.quantize.val_accuracy_drop_max
-        each = [served(found[id(model)], drop_max) for model, _ in networks]
-        return [found[id(teacher[0])][FLOAT], *each]
+        return [found[id(model)] for model, _ in networks]
 
     def _files_of(self, network: Network, folder: Path) -> Files:
         """Of the teacher the float file alone: that is what others are held against."""
-        path = folder / "model.fp32.onnx"
+        path, model = folder / "model.fp32.onnx", network[0]
         export_once(*network, path, self._params)
-        is_reference = network[0] is self._teacher[0] is not self._before[0]
-        return {FLOAT: path} if is_reference else with_int8(path, self._params)
+        if model is self._teacher[0] is not self._before[0]:
+            return {FLOAT: path}
+        files = with_int8(path, self._params)
+        known = self._before_as if model is self._before[0] else None
+        return files if known is None else {known: files[known]}

@@ -73,9 +73,9 @@ def measure(networks: Mapping[int, Files], params: Params) -> dict[int, dict[str
     return found
 
 
-def served(files: Mapping[str, Candidate], drop_max: float) -> Candidate:
-    """The float file, or the int8 file where that takes less and loses no more than `drop_max`."""
+def served_as(files: Mapping[str, Candidate], drop_max: float) -> str:
+    """float, or int8 where that takes less and loses no more than `drop_max`."""
     plain, int8 = files[FLOAT], files.get(INT8)
     if int8 is None or plain.accuracy - int8.accuracy > drop_max:
-        return plain
-    return int8 if times_less(plain.turns, int8.turns) > 1 else plain
+        return FLOAT
+    return INT8 if times_less(plain.turns, int8.turns) > 1 else FLOAT
