@@ -103,7 +103,7 @@ def take_latencies(
     In a pass of its own: sources look anew only after some 50 ms, so that shorter work just before
     a turn would be booked on it.
     """
-    image = np.ascontiguousarray(images[:1])
+    image = np.array(images[:1])
     for _ in range(num_repeats):
         for name, model in models.items():
             turns[name].latencies_s += _latencies_s(model, image)
