@@ -29,11 +29,11 @@ class OnGpu:
 
 probe.WARM_UP_S = probe.TURN_S = 0.01
 with counting_window() as window:
-    result = probe.probe(
+    result = probe.take_turns(
         {"m": OnGpu()}, np.zeros((4, 1, 2, 2), np.uint8), window, batch_size=4, num_repeats=3
     )["m"]
-    parts = window.totals().components
-print(json.dumps([result.inference_energy_j, result.provenance,
+    parts, provenance = window.totals().components, window.totals().provenance
+print(json.dumps([result.inference_energy_j, provenance,
                   {name: [part.source, part.provenance] for name, part in parts.items()}]))
 """
 
