@@ -21,7 +21,10 @@ DEFERRED_EXIT_CODE = 75  # EX_TEMPFAIL: come back later
 MAY_DEFER = "LOWTIDE_MAY_DEFER"
 
 
-class Deferred(Exception):  # noqa: N818 -- no error: the plan says to come back later
+class Deferred(BaseException):
+    """The plan, or a signal, says to come back later: no error, and whoever catches those lets it
+    pass, wherever it is raised."""
+
     def __init__(self, until: datetime) -> None:
         super().__init__(until)
         self.until = until
