@@ -100,15 +100,28 @@ def test_with_every_layer_back_in_float_it_answers_like_float(bench: Bench) -> N
     assert reached == 1.0
 
 
-@pytest.mark.parametrize(("mixed_s", "expected"), [(1.0, 1), (3.0, 0)])
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ({2: 1.0, 1: 1.1, 0: 1.2}, 2),  # by the number of layers in float
+        ({2: 1.2, 1: 1.0, 0: 1.1}, 1),
+        ({2: 1.2, 1: 1.04, 0: 1.0}, 1),  # all in int8 gains no more than noise
+        ({2: 1.2, 1: 1.1, 0: 1.0}, 0),
+    ],
+)
 def test_a_mixture_has_to_be_quicker_as_a_whole(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, mixed_s: float, expected: int
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], expected: int
 ) -> None:
-    monkeypatch.setattr(module, "quickest_calls", lambda *_: {"mixed": mixed_s, "int8": 2.0})
+    def told(models: dict[frozenset[str], OnnxModel], *_: object) -> dict[frozenset[str], float]:
+        return {names: seconds[len(names)] for names in models}
+
+    monkeypatch.setattr(module, "quickest_calls", told)
     table = [Layer(name, 0.1, 2.0, 1.0) for name in bench.names]
-    table[3] = Layer(bench.names[3], 0.1, 1.0, 2.0, "float", "int8 is slower here")
+    table[0] = Layer(bench.names[0], 0.1, 1.0, 2.0, "float", "int8 is slower here")
+    table[1] = Layer(bench.names[1], 0.1, 1.0, 1.1, "float", "int8 is slower here")
     left = settled(bench.trial, bench.plan, table, bench.trial.held_out.images[:2])
     assert len(float_names(left)) == expected
+    assert float_names(left) <= {bench.names[0], bench.names[1]}
 
 
 class Depthwise(nn.Module):

@@ -14,6 +14,8 @@ from lowtide.compression.calibrate import Ranges
 from lowtide.compression.quantize import Plan, quantized
 from lowtide.runtime.onnx_model import OUTPUT
 
+CLEARLY = 1.2
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -53,14 +55,23 @@ def _by_time(layer: Layer) -> Layer:
     return layer
 
 
-def all_int8(layers: Iterable[Layer]) -> list[Layer]:
-    """What int8 slows down is int8 all the same, since its neighbours are."""
+def int8_but(layers: Iterable[Layer], left_float: frozenset[str]) -> list[Layer]:
+    """What int8 slows down is int8 all the same, as its neighbours are, but for those named."""
     return [
         replace(one, precision="int8", why="slower alone, but a change of precision costs more")
-        if one.precision == "float"
+        if one.precision == "float" and one.name not in left_float
         else one
         for one in layers
     ]
+
+
+def clearly_slower(layers: Iterable[Layer]) -> frozenset[str]:
+    """Those that stay float since int8 takes `CLEARLY` times as long or longer."""
+    return frozenset(
+        one.name
+        for one in layers
+        if one.precision == "float" and one.float_s and (one.int8_s or 0) >= CLEARLY * one.float_s
+    )
 
 
 def float_names(layers: Iterable[Layer]) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Plans for int8 tried on images that nothing was calibrated with: of the exported file, always."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,13 @@ from lowtide.compression.calibrate import METHODS, Method, ranges
 from lowtide.compression.compare import accuracy
 from lowtide.compression.histogram import Histogram
 from lowtide.compression.keep import GAIN_MIN
-from lowtide.compression.mixed import Layer, all_int8, float_names, return_to_float
+from lowtide.compression.mixed import (
+    Layer,
+    clearly_slower,
+    float_names,
+    int8_but,
+    return_to_float,
+)
 from lowtide.compression.quantize import Plan, write_int8
 from lowtide.data.arrays import ImageArrays
 from lowtide.runtime.onnx_model import OnnxModel
@@ -56,20 +62,29 @@ def by_method(
 
 
 def settled(trial: Trial, plan: Plan, table: list[Layer], images: np.ndarray) -> list[Layer]:
-    """The table, or all in int8 where that is clearly quicker: each change of precision costs.
+    """The table, or with fewer layers in float where that is quicker: changes of precision cost.
 
-    images: the batch that is timed, uint8 [N, C, H, W].
+    All in int8 has to be so clearly. images: the batch that is timed, uint8 [N, C, H, W].
     """
-    if not float_names(table):
+    choices = {float_names(table), clearly_slower(table), frozenset[str]()}
+    if len(choices) == 1:
         return table
+    seconds = _seconds(trial, plan, choices, images)
+    seconds[frozenset()] *= GAIN_MIN
+    return int8_but(table, min(seconds, key=lambda names: (seconds[names], -len(names))))
+
+
+def _seconds(
+    trial: Trial, plan: Plan, choices: Iterable[frozenset[str]], images: np.ndarray
+) -> dict[frozenset[str], float]:
+    """Of a call, with these layers in float."""
     with tempfile.TemporaryDirectory() as folder:
-        plans = {"mixed": replace(plan, float_layers=float_names(table)), "int8": plan}
-        models = {}
-        for name, one in plans.items():
-            write_int8(trial.model, Path(folder) / f"{name}.onnx", one)
-            models[name] = OnnxModel(Path(folder) / f"{name}.onnx", trial.num_threads)
-        seconds = quickest_calls(models, images, NUM_TURNS)
-    return table if seconds["mixed"] <= GAIN_MIN * seconds["int8"] else all_int8(table)
+        models: dict[frozenset[str], OnnxModel] = {}
+        for names in choices:
+            path = Path(folder) / f"{len(models)}.onnx"
+            write_int8(trial.model, path, replace(plan, float_layers=names))
+            models[names] = OnnxModel(path, trial.num_threads)
+        return quickest_calls(models, images, NUM_TURNS)
 
 
 def narrowed(trial: Trial, plan: Plan, reached: float) -> tuple[Plan, float]:

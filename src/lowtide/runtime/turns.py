@@ -1,7 +1,8 @@
 """Seconds of a call of several exported files, in turns so that drift cancels."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,10 +11,12 @@ from lowtide.runtime.onnx_model import OnnxModel
 TURN_S = 0.03
 CALLS_MIN = 2
 
+Key = TypeVar("Key", bound=Hashable)
+
 
 def quickest_calls(
-    models: Mapping[str, OnnxModel], images: np.ndarray, num_turns: int
-) -> dict[str, float]:
+    models: Mapping[Key, OnnxModel], images: np.ndarray, num_turns: int
+) -> dict[Key, float]:
     """Seconds of a call on uint8 images [N, C, H, W]: the quickest of all turns.
 
     On a CPU they are processor seconds of all threads, which time given to other processes does not
