@@ -12,8 +12,10 @@ LowtideError
 ├── PeerError             another process of a distributed training has gone    (exit 1)
 ├── TrackingError         the tracking server refused a record                 (exit 1)
 ├── StudyError            the database of a search cannot be used              (exit 1)
+├── NginxError            nginx is not there, or refuses a configuration       (exit 1)
 └── RefusalError          lowtide said no on purpose                           (exit 3)
     ├── DeadlineError     the work does not fit before the deadline
+    ├── CapacityError     the sites cannot carry the demand by the rules
     └── GateError         the verdict forbids what was asked
 
 A message says what was found, where, and what to do about it, in one line.
@@ -68,11 +70,19 @@ class StudyError(LowtideError):
     pass
 
 
+class NginxError(LowtideError):
+    pass
+
+
 class RefusalError(LowtideError):
     exit_code = 3
 
 
 class DeadlineError(RefusalError):
+    pass
+
+
+class CapacityError(RefusalError):
     pass
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -272,6 +272,18 @@ def load_params(path: Path) -> Params:
     """Read and check a params file.
 
     Raises:
+        ParamsError: as `load_checked`.
+    """
+    return load_checked(path, Params)
+
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+def load_checked(path: Path, kind: type[Checked]) -> Checked:
+    """Read a YAML file and check it.
+
+    Raises:
         ParamsError: the file is missing, is no YAML, or has an unknown key, a missing key or
             a value of the wrong type; names the first such key.
     """
@@ -279,22 +291,22 @@ def load_params(path: Path) -> Params:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParamsError(f"{path} cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     try:
-        return Params.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise ParamsError(f"{path}: {_first_of(error)}") from None
+        raise ParamsError(f"{path}: {_first_of(error, kind)}") from None
 
 
-def _first_of(error: ValidationError) -> str:
+def _first_of(error: ValidationError, kind: type[BaseModel]) -> str:
     """An unknown key first: where one is misspelt, its right name is missing as well."""
     found = sorted(error.errors(), key=lambda one: one["type"] != UNKNOWN_KEY)
     first, more = found[0], f"; {len(found) - 1} more" if len(found) > 1 else ""
     key = _key_of(first["loc"]) or "the top level"
     if first["type"] == UNKNOWN_KEY:
         *section, name = key.split(".")
-        near = get_close_matches(name, _keys_of(section), n=1)
+        near = get_close_matches(name, _keys_of(section, kind), n=1)
         return f"{key}: no such key{f'; did you mean {near[0]}?' if near else more}"
     said = first["msg"].replace("a valid tuple", "a list").removeprefix("Value error, ")
     whole = first["type"] == "missing" or isinstance(first["input"], dict)
@@ -307,11 +319,18 @@ def _key_of(place: Sequence[int | str]) -> str:
     return ".".join(str(part) for part in place if not str(part)[:1].isupper())
 
 
-def _keys_of(section: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = Params
+def _keys_of(section: Sequence[str], model: type[BaseModel]) -> list[str]:
     for name in section:
-        kind = model.model_fields[name].annotation
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        field = model.model_fields.get(name)
+        inner = field and next(
+            (one for one in (field.annotation, *get_args(field.annotation)) if _is_model(one)), None
+        )
+        if inner is not None:
+            model = inner
+        elif field is not None:
             return []
-        model = kind
     return list(model.model_fields)
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
