@@ -1,6 +1,17 @@
 """The console script: `lowtide --help`. Heavy modules are imported inside the commands."""
 
-from lowtide.cli import backtest, grid, ledger, pipeline, probe, run, search
+from lowtide.cli import backtest, grid, ledger, pipeline, place, probe, run, search
 from lowtide.cli.app import app, main
 
-__all__ = ["app", "backtest", "grid", "ledger", "main", "pipeline", "probe", "run", "search"]
+__all__ = [
+    "app",
+    "backtest",
+    "grid",
+    "ledger",
+    "main",
+    "pipeline",
+    "place",
+    "probe",
+    "run",
+    "search",
+]

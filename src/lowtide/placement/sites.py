@@ -132,6 +132,11 @@ def refuse_senseless(found: Sites, path: Path) -> None:
             f"{path}: availability.share_max {rules.share_max:g} for {num} sites leaves requests "
             f"unplaced: raise it to {1 / num:.2f} or more, or add sites"
         )
+    if found.hysteresis.step_max < rules.share_min:
+        raise ParamsError(
+            f"{path}: hysteresis.step_max {found.hysteresis.step_max:g} is below "
+            f"availability.share_min {rules.share_min:g}, so that no site could open: raise it"
+        )
     if rules.survive_one_loss and num < 2:
         raise ParamsError(
             f"{path}: availability.survive_one_loss needs two sites and there is {num}: add one, "

@@ -1,0 +1,62 @@
+"""Balance traffic: read intensity, place the demand, and let nginx follow if it is worth it."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from prefect import flow
+from prefect.states import Completed, Failed, State
+
+from lowtide.errors import LowtideError, ParamsError
+from lowtide.placement.hysteresis import decide
+from lowtide.placement.nginx import upstreams
+from lowtide.placement.plan import Plan
+from lowtide.placement.sites import Nginx, Sites, load_sites
+from tasks.nginx import alone, live_plan, swap_upstreams
+from tasks.placing import read_problem
+from tasks.tokens import load_tokens
+
+
+@flow(name="balance", log_prints=False)
+def balance(sites: Path, at: datetime | None = None) -> State:
+    """Completed as `Kept` or `Moved`; Failed, with the reason, where nginx stays as it is.
+
+    `at` replays an instant of the sites' traces; without it, it is now.
+    """
+    try:
+        load_tokens()
+        found = load_sites(sites)
+        if found.nginx is None:
+            raise ParamsError(f"{sites} has no section nginx: add it, see docs/placement.md")
+        with alone(found.nginx):
+            return _balance(found, found.nginx, at)
+    except LowtideError as error:
+        return Failed(message=f"{error}; nginx keeps its weights")
+
+
+def _balance(found: Sites, nginx: Nginx, at: datetime | None) -> State:
+    problem = read_problem(found, at)
+    live = live_plan(found, nginx)
+    decision = decide(problem, live.plan, found.hysteresis)
+    if decision.action == "kept" and live.running:
+        return Completed(name="Kept", message=decision.reason)
+    swapped = swap_upstreams(
+        upstreams(Plan.of(decision.placement), found), nginx, return_state=True
+    )
+    if not swapped.is_completed():
+        return Failed(message=swapped.message)
+    return Completed(name="Moved", message=f"{decision.reason}; {swapped.message}")
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print("lowtide: give the sites file: python -m flows.balance sites.yaml", file=sys.stderr)
+        return 2
+    state = balance(Path(sys.argv[1]), return_state=True)
+    failed = not state.is_completed()
+    print(f"lowtide: {state.message}", file=sys.stderr if failed else sys.stdout)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""A recorded day, hour by hour: what placement saves against an equal split and least latency."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from lowtide.placement.demand import HOURS
+from lowtide.placement.hysteresis import decide
+from lowtide.placement.intensity import Grid, Known, open_grids, read_intensity
+from lowtide.placement.plan import Plan
+from lowtide.placement.problem import S_PER_HOUR, Problem, pose
+from lowtide.placement.sites import Sites
+from lowtide.placement.solve import Placement, equal_split, least_latency, solve
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Hour:
+    """What was known when it began, and what was then the case, on the same sites."""
+
+    foreseen: Problem
+    true: Problem
+
+
+def replay_day(
+    found: Sites, start: datetime, lag_hours: float = 1.0, grids: Mapping[str, Grid] | None = None
+) -> dict[str, Any]:
+    """Shares of an hour are chosen by the intensity `lag_hours` before it begins, and are charged
+    with that of the hour itself.
+
+    Raises:
+        CarbonError: an intensity of the day is not known.
+        CapacityError: the demand of an hour cannot be placed.
+    """
+    opened = open_grids(found, start) if grids is None else grids
+    hours = [
+        _hour(found, opened, start + number * HOUR, timedelta(hours=lag_hours))
+        for number in range(HOURS)
+    ]
+    chosen = {
+        "equal-split": [equal_split(hour.true) for hour in hours],
+        "least-latency": [least_latency(hour.true) for hour in hours],
+        "lowtide": [_charged(solve(hour.foreseen), hour.true) for hour in hours],
+        "lowtide-steady": _steady(found, hours),
+    }
+    figures = {name: _figures(placements) for name, placements in chosen.items()}
+    equal_g = figures["equal-split"]["emissions_g"]
+    for figure in figures.values():
+        figure["saving_vs_equal_split"] = 1 - figure["emissions_g"] / equal_g if equal_g else 0.0
+    gaps = [placement.mip_gap for placement in chosen["lowtide"]]
+    return {
+        "num_hours": len(hours),
+        "lag_hours": lag_hours,
+        "mip_gap": max(gaps),
+        "policies": figures,
+    }
+
+
+def _hour(found: Sites, grids: Mapping[str, Grid], moment: datetime, lag: timedelta) -> Hour:
+    """Sites whose intensity is unknown at either moment are left out, if they may be."""
+    true = read_intensity(found, grids, moment)
+    before = read_intensity(true.sites, grids, moment - lag)
+    return Hour(_posed(before, before.sites, moment), _posed(true, before.sites, moment))
+
+
+def _posed(known: Known, sites: Sites, moment: datetime) -> Problem:
+    return pose(sites, moment.hour, known.g_per_kwh, f"{moment:%Y-%m-%d %H:%M} UTC")
+
+
+def _charged(placement: Placement, true: Problem) -> Placement:
+    return replace(placement, problem=true)
+
+
+def _steady(found: Sites, hours: list[Hour]) -> list[Placement]:
+    """With hysteresis, each hour going from the shares of the one before."""
+    live: Plan | None = None
+    placements = []
+    for hour in hours:
+        decision = decide(hour.foreseen, live, found.hysteresis)
+        live = Plan.of(decision.placement)
+        placements.append(_charged(decision.placement, hour.true))
+    return placements
+
+
+def _figures(placements: list[Placement]) -> dict[str, float]:
+    """Latency: the slowest route that a group uses bounds its p95, and `mean` is over requests."""
+    waits = [np.where(one.shares > 0, one.problem.latency_ms, 0.0) for one in placements]
+    requests = [one.problem.demand_per_s[:, None] * one.shares for one in placements]
+    over = [
+        (load * ~one.problem.reach).sum() for one, load in zip(placements, requests, strict=True)
+    ]
+    total = float(sum(load.sum() for load in requests))
+    moved = [
+        np.abs(after.site_shares - before.site_shares).sum() / 2
+        for before, after in zip(placements, placements[1:], strict=False)
+        if after.problem.sites == before.problem.sites
+    ]
+    waited = sum((load * wait).sum() for load, wait in zip(requests, waits, strict=True))
+    return {
+        "emissions_g": sum(one.emissions_g_per_hour for one in placements),
+        "num_requests": total * S_PER_HOUR,
+        "latency_ms_p95_max": float(max(wait.max() for wait in waits)),
+        "latency_ms_p95_mean": float(waited / total) if total else 0.0,
+        "share_over_limit": float(sum(over) / total) if total else 0.0,
+        "moved_share_per_hour": float(np.mean(moved)) if moved else 0.0,
+    }

@@ -1,0 +1,18 @@
+"""The demand of now, with what the grid of each site emits now."""
+
+from datetime import UTC, datetime
+
+from lowtide.placement.intensity import open_grids, read_intensity
+from lowtide.placement.problem import Problem, pose
+from lowtide.placement.sites import Sites
+
+
+def read_problem(found: Sites, at: datetime | None) -> Problem:
+    """at: an instant to replay; None: now.
+
+    Raises:
+        CarbonError: an intensity is unknown.
+    """
+    moment = datetime.now(UTC) if at is None else at.astimezone(UTC)
+    known = read_intensity(found, open_grids(found, at), moment)
+    return pose(known.sites, moment.hour, known.g_per_kwh, f"{moment:%Y-%m-%d %H:%M} UTC")
