@@ -53,6 +53,7 @@ bench: setup ## benchmarks; each prints a table and writes benchmarks/results/NA
 	$(BIN)/python -m benchmarks.controller
 	$(BIN)/python -m benchmarks.metering
 	$(BIN)/python -m benchmarks.ledger
+	$(BIN)/python -m benchmarks.placement
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,peers]'
 	$(BIN)/python -m benchmarks.compression
 

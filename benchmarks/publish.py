@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("torch", "onnxruntime", "prefect", "mlflow", "dvc", "codecarbon", "numpy")
+PACKAGES = ("torch", "onnxruntime", "prefect", "mlflow", "dvc", "codecarbon", "numpy", "scipy")
 
 
 def circumstances(num_repeats: int) -> dict[str, Any]:

@@ -102,9 +102,11 @@ def test_deployment_files_are_clean(command: tuple[str, ...]) -> None:
 
 def test_deployments_have_their_names() -> None:
     content = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-    assert [d["name"] for d in content["deployments"]] == ["nightly", "on-demand", "on-push"]
-    assert {d["entrypoint"] for d in content["deployments"]} == {
-        "flows/pipeline.py:carbon_aware_pipeline"
+    found = {d["name"]: d["entrypoint"] for d in content["deployments"]}
+    pipeline = "flows/pipeline.py:carbon_aware_pipeline"
+    assert found == {
+        **dict.fromkeys(("nightly", "on-demand", "on-push"), pipeline),
+        "quarter-hourly": "flows/balance.py:balance",
     }
 
 

@@ -31,8 +31,9 @@ def test_the_pool_is_made_before_what_is_deployed_to_it() -> None:
         deployment["work_pool"]["name"]
         for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     }
-    assert pools == {"local"}
-    assert script.index("work-pool create local") < script.index("deploy --all")
+    assert pools == {"local", "balance"}
+    for pool in pools:
+        assert script.index(f"work-pool create {pool}") < script.index("deploy --all")
     command = " ".join(services()["worker"]["command"])
     assert command.index(APPLY) < command.index("worker start --pool local")
     assert APPLY in (ROOT / "scripts/ui.py").read_text()

@@ -75,7 +75,7 @@ def _serving(problem: Problem, pairs: np.ndarray) -> list[LinearConstraint]:
     num, num_sites = len(pairs), len(problem.sites)
     group, site = pairs.T
     every, demand = np.arange(num), problem.demand_per_s[group]
-    of_group = sparse.csr_array((np.ones(num), (group, every)))
+    of_group = sparse.csr_array((np.ones(num), (group, every)), shape=(len(problem.groups), num))
     used = sparse.csr_array(
         (demand / problem.capacity_per_s[site], (site, every)), shape=(num_sites, num)
     )

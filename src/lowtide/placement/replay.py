@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def _figures(placements: list[Placement]) -> dict[str, float]:
     total = float(sum(load.sum() for load in requests))
     moved = [
         np.abs(after.site_shares - before.site_shares).sum() / 2
-        for before, after in zip(placements, placements[1:], strict=False)
+        for before, after in pairwise(placements)
         if after.problem.sites == before.problem.sites
     ]
     waited = sum((load * wait).sum() for load, wait in zip(requests, waits, strict=True))

@@ -16,15 +16,15 @@ def refuse(problem: Problem) -> NoReturn:
     found = shortage(problem, every, None)
     if found is not None:
         raise CapacityError(
-            f"{problem.when}: {_lack(problem, found)} within their latency limits: add capacity, "
-            "raise a limit, or turn requests away"
+            f"{problem.when}: {_lack(problem, found)}: add capacity, raise a "
+            "latency limit, or turn requests away"
         )
     share_max = problem.availability.share_max
     capped = np.minimum(problem.capacity_per_s, share_max * problem.total_per_s)
     found = shortage(replace(problem, capacity_per_s=capped), every, None)
     if found is not None:
         raise CapacityError(
-            f"{problem.when}: with at most {share_max:g} of all requests at a site "
+            f"{problem.when}: with at most {share_max:g} of all requests at a site, "
             f"{_lack(problem, found)}: raise availability.share_max or add sites near them"
         )
     lost = shortages(problem, every) if problem.availability.survive_one_loss else []
@@ -32,7 +32,7 @@ def refuse(problem: Problem) -> NoReturn:
         worst = max(lost, key=lambda one: one.missing_per_s)
         assert worst.lost is not None
         raise CapacityError(
-            f"{problem.when}: without {problem.sites[worst.lost]} {_lack(problem, worst)}: add "
+            f"{problem.when}: without {problem.sites[worst.lost]}, {_lack(problem, worst)}: add "
             "capacity near them, or set availability.survive_one_loss to false"
         )
     raise CapacityError(
@@ -43,11 +43,8 @@ def refuse(problem: Problem) -> NoReturn:
 
 def _lack(problem: Problem, found: Shortage) -> str:
     names = [name for name, lacks in zip(problem.groups, found.family, strict=True) if lacks]
-    near = problem.reach[found.family].any(axis=0)
-    if found.lost is not None:
-        near[found.lost] = False
     served = float(problem.demand_per_s[found.family].sum()) - found.missing_per_s
     return (
-        f"{', '.join(names)} lack{'s' if len(names) == 1 else ''} {found.missing_per_s:.6g} "
-        f"requests/s, for {near.sum()} sites serve {served:.6g} of theirs"
+        f"{', '.join(names)}: {found.missing_per_s:.6g} requests/s more than the {served:.6g} "
+        "that sites within reach can carry"
     )

@@ -1,5 +1,6 @@
 """The sites file: where a model can be served, for whom, and what may be changed how fast."""
 
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -119,9 +120,9 @@ def load_sites(path: Path) -> Sites:
 
 def refuse_senseless(found: Sites, path: Path) -> None:
     for name, site in found.sites.items():
-        for group in sorted(site.users.keys() - found.groups.keys()):
+        for user in sorted(site.users.keys() - found.groups.keys()):
             raise ParamsError(
-                f"{path}: sites.{name}.users.{group}: there is no group {group}; there are "
+                f"{path}: sites.{name}.users.{user}: there is no group {user}; there are "
                 f"{', '.join(found.groups)}"
             )
     for name, group in found.groups.items():
@@ -130,7 +131,7 @@ def refuse_senseless(found: Sites, path: Path) -> None:
     if rules.share_max * num < 1:
         raise ParamsError(
             f"{path}: availability.share_max {rules.share_max:g} for {num} sites leaves requests "
-            f"unplaced: raise it to {1 / num:.2f} or more, or add sites"
+            f"unplaced: raise it to {ceil(100 / num) / 100:.2f} or more, or add sites"
         )
     if found.hysteresis.step_max < rules.share_min:
         raise ParamsError(
