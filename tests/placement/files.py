@@ -39,7 +39,7 @@ def sites_content(sites: Mapping[str, Mapping[str, Any]] | None = None) -> dict[
 
 
 def write_sites(path: Path, content: Mapping[str, Any]) -> Path:
-    path.write_text(yaml.safe_dump(dict(content)))
+    path.write_text(yaml.safe_dump(dict(content), sort_keys=False))
     return path
 
 

@@ -90,11 +90,11 @@ def test_a_route_has_a_rule_for_each_group_and_one_for_the_rest() -> None:
 
 def test_what_a_form_needs_and_the_file_lacks_is_said() -> None:
     bare = Sites.model_validate(sites_content())
-    with pytest.raises(ParamsError, match="sites.north has no address"):
+    with pytest.raises(ParamsError, match=r"sites\.north has no address"):
         upstreams(PLAN, bare)
     with pytest.raises(ParamsError, match="no section kubernetes"):
         http_route(PLAN, bare)
-    with pytest.raises(ParamsError, match="sites.north has no service"):
+    with pytest.raises(ParamsError, match=r"sites\.north has no service"):
         http_route(PLAN, Sites.model_validate({**sites_content(), "kubernetes": KUBERNETES}))
 
 

@@ -51,7 +51,7 @@ def test_without_a_trace_a_replay_takes_the_typical_profile(sites: Sites) -> Non
 def test_a_site_without_data_is_refused_or_left_out(sites: Sites, change: dict[str, Any]) -> None:
     north = sites.sites["north"].model_copy(update=change)
     blind = sites.model_copy(update={"sites": {**sites.sites, "north": north}})
-    with pytest.raises(CarbonError, match="site north: .*without_intensity: exclude"):
+    with pytest.raises(CarbonError, match=r"site north: .*without_intensity: exclude"):
         read_intensity(blind, open_grids(blind, START), START)
     lenient = blind.model_copy(update={"without_intensity": "exclude"})
     known = read_intensity(lenient, open_grids(lenient, START), START)
