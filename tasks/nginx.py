@@ -3,7 +3,7 @@
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,12 +140,12 @@ def _await(nginx: Nginx, digest: str | None) -> None:
 
 
 def _restore(nginx: Nginx, before: str | None) -> None:
-    """The old file, and nginx with it where it still runs."""
+    """The old file, and nginx with it where it runs."""
     if before is None:
         nginx.upstreams.unlink(missing_ok=True)
         return
     write_text(nginx.upstreams, before)
-    if running_plan(nginx) not in (None, plan_digest(before)):
+    with suppress(NginxError):
         _reload(nginx)
 
 
