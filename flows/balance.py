@@ -19,7 +19,7 @@ from tasks.tokens import load_tokens
 
 @flow(name="balance", log_prints=False)
 def balance(sites: Path, at: datetime | None = None) -> State:
-    """Completed as `Kept` or `Moved`; Failed, with the reason, where nginx stays as it is.
+    """Completed as `Kept`, `Moved` or `Reloaded`; Failed where nginx stays as it is.
 
     `at` replays an instant of the sites' traces; without it, it is now.
     """
@@ -45,7 +45,8 @@ def _balance(found: Sites, nginx: Nginx, at: datetime | None) -> State:
     )
     if not swapped.is_completed():
         return Failed(message=swapped.message)
-    return Completed(name="Moved", message=f"{decision.reason}; {swapped.message}")
+    name = "Reloaded" if decision.action == "kept" else "Moved"
+    return Completed(name=name, message=f"{decision.reason}; {swapped.message}")
 
 
 def main() -> int:

@@ -13,6 +13,8 @@ def read_problem(found: Sites, at: datetime | None) -> Problem:
     Raises:
         CarbonError: an intensity is unknown.
     """
-    moment = datetime.now(UTC) if at is None else at.astimezone(UTC)
+    if at is not None and at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    moment = (at or datetime.now(UTC)).astimezone(UTC)
     known = read_intensity(found, open_grids(found, at), moment)
     return pose(known.sites, moment.hour, known.g_per_kwh, f"{moment:%Y-%m-%d %H:%M} UTC")

@@ -18,8 +18,9 @@ ROUNDING = 1.0 / WHOLE  # of a share, in live weights
 
 @dataclass(frozen=True)
 class Decision:
-    """`kept`: the live shares stay. `moved`: as far as a step goes. `replaced`: without regard to
-    steps, for there were no live shares or no step keeps the rules."""
+    """`kept`: the live shares stay, for even the best ones save too little. `moved`: towards the
+    best, as far as a step goes. `replaced` by the best at once, for there were no live shares or no
+    step keeps the rules."""
 
     action: Literal["kept", "moved", "replaced"]
     placement: Placement
@@ -31,21 +32,26 @@ def decide(problem: Problem, live: Plan | None, rules: Hysteresis) -> Decision:
     """Raises:
     CapacityError: no shares keep the rules.
     """
+    best = solve(problem)
     present = None if live is None else _present(problem, live)
     if present is None:
-        return Decision("replaced", solve(problem), None, "there are no live shares to go from")
-    moved = attempt(problem, _steps(present.shares, rules.step_max))
+        return Decision("replaced", best, None, "there are no live shares to go from")
     broken = _broken_rule(present)
-    if moved is None:
-        return Decision("replaced", solve(problem), None, f"{broken}; no step mends it")
-    before = present.emissions_g_per_hour
-    saving = 1 - moved.emissions_g_per_hour / before if before > 0 else 0.0
-    if broken is not None:
-        return Decision("moved", moved, saving, broken)
-    if saving <= rules.saving_min:
-        reason = f"a change saves {saving:.1%}, not more than {rules.saving_min:.1%}"
+    saving = _saving(present, best)
+    if broken is None and saving <= rules.saving_min:
+        reason = f"the best saves {saving:.1%}, not more than {rules.saving_min:.1%}"
         return Decision("kept", present, saving, reason)
-    return Decision("moved", moved, saving, f"saves {saving:.1%}")
+    moved = attempt(problem, _steps(present.shares, rules.step_max))
+    if moved is None:
+        reason = f"{broken or 'live shares break a rule'}; no step mends it"
+        return Decision("replaced", best, saving, reason)
+    saving = _saving(present, moved)
+    return Decision("moved", moved, saving, broken or f"saves {saving:.1%}")
+
+
+def _saving(present: Placement, other: Placement) -> float:
+    before = present.emissions_g_per_hour
+    return 1 - other.emissions_g_per_hour / before if before > 0 else 0.0
 
 
 def _present(problem: Problem, live: Plan) -> Placement | None:
