@@ -99,7 +99,7 @@ def swap(text: str, nginx: Nginx) -> None:
 def running_plan(nginx: Nginx) -> str | None:
     """The digest that nginx answers with; None where it does not answer."""
     try:
-        answer = httpx.get(nginx.plan_url, timeout=2.0)
+        answer = httpx.get(nginx.plan_url, timeout=2.0, trust_env=False)
     except httpx.HTTPError:
         return None
     return answer.text.strip() if answer.is_success else None
@@ -157,8 +157,14 @@ def _run(nginx: Nginx, *arguments: str) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NginxError(f"{nginx.program} cannot be run ({error}): install nginx") from None
     if done.returncode != 0:
-        said = next(iter(done.stderr.strip().splitlines()), f"exit code {done.returncode}")
-        raise NginxError(f"nginx {' '.join(arguments[:2])} says: {said}; it runs as before")
+        said = _complaint(done.stderr) or f"exit code {done.returncode}"
+        raise NginxError(f"nginx {' '.join(arguments[:2])} says: {said}")
+
+
+def _complaint(text: str) -> str | None:
+    """The first line that is more than a warning."""
+    lines = [line for line in text.strip().splitlines() if "[warn]" not in line]
+    return lines[0] if lines else None
 
 
 def _read(path: Path) -> str | None:
