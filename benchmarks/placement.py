@@ -75,8 +75,8 @@ def random_hours(seed: int) -> list[Problem]:
 
 
 def time_optimum(repeats: int, num_hours: int) -> dict[str, Any]:
-    """Seconds for a day: median over `repeats` random worlds, and the slowest; CPU seconds tell what
-    it takes where other work runs beside it."""
+    """Seconds for a day: median over `repeats` random worlds, and the slowest; CPU seconds tell
+    what it takes where other work runs beside it."""
     seconds, cpu_seconds, gaps = [], [], []
     for seed in range(repeats):
         problems = random_hours(seed)[:num_hours]
