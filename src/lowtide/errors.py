@@ -13,6 +13,10 @@ LowtideError
 ├── TrackingError         the tracking server refused a record                 (exit 1)
 ├── StudyError            the database of a search cannot be used              (exit 1)
 ├── NginxError            nginx is not there, or refuses a configuration       (exit 1)
+├── RequestError          a request to the server that it cannot answer        (HTTP 4xx)
+│   ├── NotServedError    a model or version that is not there                 (HTTP 404)
+│   ├── NotReadyError     no model is there yet                                (HTTP 503)
+│   └── OverloadedError   more of them than it can answer in time              (HTTP 429)
 └── RefusalError          lowtide said no on purpose                           (exit 3)
     ├── DeadlineError     the work does not fit before the deadline
     ├── CapacityError     the sites cannot carry the demand by the rules
@@ -72,6 +76,22 @@ class StudyError(LowtideError):
 
 class NginxError(LowtideError):
     pass
+
+
+class RequestError(LowtideError):
+    status = 400
+
+
+class NotServedError(RequestError):
+    status = 404
+
+
+class NotReadyError(RequestError):
+    status = 503
+
+
+class OverloadedError(RequestError):
+    status = 429
 
 
 class RefusalError(LowtideError):

@@ -1,6 +1,6 @@
 """The console script: `lowtide --help`. Heavy modules are imported inside the commands."""
 
-from lowtide.cli import backtest, grid, ledger, pipeline, place, probe, run, search
+from lowtide.cli import backtest, grid, ledger, pipeline, place, probe, run, search, serve
 from lowtide.cli.app import app, main
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "probe",
     "run",
     "search",
+    "serve",
 ]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lowtide.errors import ArtifactError, UsageError, first_line
-from lowtide.runtime.normalisation import Normalisation
+from lowtide.runtime.normalisation import PREPROCESSING, Normalisation
 
 INPUT, OUTPUT = "image", "logits"
 Provider = Literal["auto", "cpu", "cuda"]
@@ -62,6 +62,7 @@ class OnnxModel:
         self.input_name: str = image.name
         self.input_shape: list[int | str] = image.shape
         self._type = TYPES[image.type]
+        self.output_name: str = self._session.get_outputs()[0].name
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._normalisation = Normalisation.of_metadata(self.metadata)
         import onnxruntime
@@ -72,6 +73,12 @@ class OnnxModel:
             self._session.get_providers()[0],
             options.intra_op_num_threads,
         )
+
+    @property
+    def pixel_type(self) -> type:
+        """What images are given as: raw pixels, or what a file of others takes as it is."""
+        exported = PREPROCESSING in self.metadata or self._normalisation is not None
+        return np.uint8 if exported else self._type
 
     def logits(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """float32 [N, K] for uint8 [N, C, H, W], in batches."""

@@ -1,0 +1,191 @@
+"""The HTTP application: routes to the service, every error as {"error": "..."}."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+from fastapi import FastAPI, File, Request, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
+from scipy.special import softmax
+from starlette.exceptions import HTTPException
+
+import lowtide
+from lowtide.data.decode import decode_image
+from lowtide.errors import LowtideError, RequestError
+from lowtide.serving import openapi
+from lowtide.serving.limits import Limits
+from lowtide.serving.protocol import BINARY, HEADER_LENGTH, parse_request, render_response
+from lowtide.serving.service import Placed, Service
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+PLATFORM = "onnxruntime_onnx"
+log = logging.getLogger(__name__)
+
+
+def create_app(service: Service, limits: Limits, lifespan: Lifespan | None = None) -> FastAPI:
+    app = FastAPI(
+        title="lowtide", version=lowtide.__version__, lifespan=lifespan, docs_url=None,
+        redoc_url=None, description="Classifies images; Open Inference Protocol v2.",
+    )  # fmt: skip
+    _handle_errors(app)
+    _health(app, service)
+    _models(app, service)
+    _inference(app, service, limits)
+    _for_people(app, service)
+    return app
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(content), status, media_type="application/json")
+
+
+def _handle_errors(app: FastAPI) -> None:
+    @app.exception_handler(RequestError)
+    async def refused(_: Request, error: RequestError) -> Response:
+        response = json_response({"error": str(error)}, error.status)
+        if error.status in (429, 503):
+            response.headers["retry-after"] = "1"
+        return response
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return json_response({"error": f"{first['loc'][-1]}: {first['msg']}"}, 400)
+
+    @app.exception_handler(HTTPException)
+    async def by_status(_: Request, error: HTTPException) -> Response:
+        response = json_response({"error": str(error.detail)}, error.status_code)
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(LowtideError)
+    async def failed(_: Request, error: LowtideError) -> Response:
+        log.error("%s", error)
+        return json_response({"error": "the model failed: see the server's log"}, 500)
+
+
+def _health(app: FastAPI, service: Service) -> None:
+    @app.get("/v2/health/live", responses=openapi.OBJECT)
+    async def live() -> Response:
+        """The process answers."""
+        return json_response({"live": True})
+
+    @app.get("/v2/health/ready", responses=openapi.OBJECT | openapi.NOT_READY)
+    async def ready() -> Response:
+        """A model is there."""
+        return json_response({"ready": service.ready}, 200 if service.ready else 503)
+
+    @app.get("/metrics", response_class=Response, responses=openapi.TEXT)
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(service.metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+def _models(app: FastAPI, service: Service) -> None:
+    @app.get("/v2", responses=openapi.OBJECT)
+    async def server() -> Response:
+        """Name, version and extensions of the server."""
+        return json_response(
+            {"name": "lowtide", "version": lowtide.__version__, "extensions": [BINARY]}
+        )
+
+    @app.get("/v2/models/{name}", responses=openapi.OBJECT | openapi.NOT_THERE)
+    @app.get("/v2/models/{name}/versions/{version}", responses=openapi.OBJECT | openapi.NOT_THERE)
+    async def model(name: str, version: str | None = None) -> Response:
+        """What the model takes and gives."""
+        placed = service.find(name, version)
+        versions = [each.model.version for each in service.placed]
+        described = placed.model.signature.describe()
+        return json_response(
+            {"name": name, "versions": versions, "platform": PLATFORM, **described}
+        )
+
+    @app.get("/v2/models/{name}/ready", responses=openapi.OBJECT | openapi.NOT_THERE)
+    @app.get(
+        "/v2/models/{name}/versions/{version}/ready", responses=openapi.OBJECT | openapi.NOT_THERE
+    )
+    async def model_ready(name: str, version: str | None = None) -> Response:
+        """The model answers."""
+        service.find(name, version)
+        return json_response({"name": name, "ready": True})
+
+
+def _inference(app: FastAPI, service: Service, limits: Limits) -> None:
+    @app.post("/v2/models/{name}/infer", **openapi.INFER)
+    @app.post("/v2/models/{name}/versions/{version}/infer", **openapi.INFER)
+    async def infer(request: Request, name: str, version: str | None = None) -> Response:
+        """Logits for images, as JSON or as bytes behind it."""
+        _require_plain(request)
+        placed = service.find(name, version)
+        signature = placed.model.signature
+        asked = parse_request(
+            await request.body(), request.headers.get(HEADER_LENGTH), signature, limits.images
+        )
+        logits = await service.infer(placed, asked.images)
+        body, header_length = render_response(
+            logits, asked, name=name, version=placed.model.version,
+            output_name=signature.output_name,
+            parameters={"tier": placed.place, **service.cost(placed, len(logits)).known()},
+        )  # fmt: skip
+        if header_length is None:
+            return Response(body, media_type="application/json")
+        length = {HEADER_LENGTH: str(header_length)}
+        return Response(body, media_type="application/octet-stream", headers=length)
+
+
+def _require_plain(request: Request) -> None:
+    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+        raise RequestError(f"content-encoding {encoding[:20]!r}: send the body as it is")
+
+
+def _for_people(app: FastAPI, service: Service) -> None:
+    @app.post("/classify", responses=openapi.OBJECT | openapi.REFUSED)
+    async def classify(image: Annotated[UploadFile, File()]) -> Response:
+        """What is on an image, and what the answer took."""
+        placed = service.find(service.name)
+        pixels = await asyncio.to_thread(_decode, await image.read(), placed)
+        logits = await service.infer(placed, pixels)
+        probabilities = softmax(logits, axis=1)[0]
+        cost = service.cost(placed, 1)
+        return json_response(
+            {
+                "label": placed.model.labels[int(probabilities.argmax())],
+                "probability": float(probabilities.max()),
+                "energy_j": cost.energy_j,
+                "emissions_g": cost.emissions_g,
+                "intensity_g_per_kwh": cost.intensity_g_per_kwh,
+                "energy_provenance": cost.provenance,
+                "model_name": service.name,
+                "model_version": placed.model.version,
+                "tier": placed.place,
+            }
+        )
+
+    @app.get("/statistics", responses=openapi.OBJECT | openapi.NOT_READY)
+    async def statistics() -> Response:
+        """A sample of what came in, for `flows.watch`."""
+        model = service.find(service.name).model
+        rows, labels = service.seen.snapshot()
+        content = {
+            "model_version": model.version,
+            "statistics": rows.tolist(),
+            "labels": labels.tolist(),
+            "inference_energy_j": service.account.lately.inference_energy_j,
+            "recorded_inference_energy_j": model.figures.inference_energy_j,
+            "energy_provenance": service.account.provenance,
+            "num_images": service.account.lately.num_images,
+        }
+        return json_response(content)
+
+
+def _decode(content: bytes, placed: Placed) -> np.ndarray:
+    """[1, C, H, W], decoded and resized as for training."""
+    channels, height, width = placed.model.signature.image_shape
+    pixels = decode_image(content, "L" if channels == 1 else "RGB", (height, width))
+    if pixels is None:
+        raise RequestError("the upload cannot be read as an image: send a JPEG or PNG file")
+    return pixels.transpose(2, 0, 1)[None].astype(placed.model.signature.pixel_type)
