@@ -88,7 +88,7 @@ def tool(name: str) -> str:
     [
         ("actionlint",),
         ("zizmor", "--offline", "--quiet", ".github/workflows"),
-        ("hadolint", "deploy/Dockerfile.cpu", "deploy/Dockerfile.cuda"),
+        ("hadolint", "deploy/Dockerfile.cpu", "deploy/Dockerfile.cuda", "deploy/serve/Dockerfile"),
         ("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose.yaml"),
     ],
     ids=lambda command: command[0],
@@ -105,8 +105,9 @@ def test_deployments_have_their_names() -> None:
     found = {d["name"]: d["entrypoint"] for d in content["deployments"]}
     pipeline = "flows/pipeline.py:carbon_aware_pipeline"
     assert found == {
-        **dict.fromkeys(("nightly", "on-demand", "on-push"), pipeline),
+        **dict.fromkeys(("nightly", "on-demand", "on-push", "on-drift"), pipeline),
         "quarter-hourly": "flows/balance.py:balance",
+        "watch": "flows/watch.py:watch_server",
     }
 
 

@@ -59,6 +59,15 @@ def test_the_event_that_on_push_waits_for_is_emitted() -> None:
     assert "push" in workflow[True]  # YAML 1.1 reads the key `on` as a truth value
 
 
+def test_the_event_that_on_drift_waits_for_is_the_one_that_the_watch_emits() -> None:
+    from tasks.drift import EVENT, RESOURCE
+
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    (trigger,) = next(d["triggers"] for d in deployments if d["name"] == "on-drift")
+    assert trigger["expect"] == [EVENT]
+    assert trigger["match"] == {"prefect.resource.id": RESOURCE}
+
+
 @pytest.mark.parametrize("dockerfile", ["Dockerfile.cpu", "Dockerfile.cuda"])
 def test_folders_that_become_volumes_belong_to_the_user(dockerfile: str) -> None:
     """A volume on a folder that the image lacks belongs to root, and user 1000 cannot write."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from importlib import metadata
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from fastapi.exceptions import RequestValidationError
 from scipy.special import softmax
 from starlette.exceptions import HTTPException
 
-import lowtide
 from lowtide.data.decode import decode_image
 from lowtide.errors import LowtideError, RequestError
 from lowtide.serving import openapi
@@ -22,13 +22,15 @@ from lowtide.serving.protocol import BINARY, HEADER_LENGTH, parse_request, rende
 from lowtide.serving.service import Placed, Service
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+VERSION = metadata.version("lowtide")
+FAILED = "the server failed: see its log"
 PLATFORM = "onnxruntime_onnx"
 log = logging.getLogger(__name__)
 
 
 def create_app(service: Service, limits: Limits, lifespan: Lifespan | None = None) -> FastAPI:
     app = FastAPI(
-        title="lowtide", version=lowtide.__version__, lifespan=lifespan, docs_url=None,
+        title="lowtide", version=VERSION, lifespan=lifespan, docs_url=None,
         redoc_url=None, description="Classifies images; Open Inference Protocol v2.",
     )  # fmt: skip
     _handle_errors(app)
@@ -65,7 +67,11 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(LowtideError)
     async def failed(_: Request, error: LowtideError) -> Response:
         log.error("%s", error)
-        return json_response({"error": "the model failed: see the server's log"}, 500)
+        return json_response({"error": FAILED}, 500)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, error: Exception) -> Response:  # noqa: ARG001 -- is logged
+        return json_response({"error": FAILED}, 500)
 
 
 def _health(app: FastAPI, service: Service) -> None:
@@ -89,9 +95,7 @@ def _models(app: FastAPI, service: Service) -> None:
     @app.get("/v2", responses=openapi.OBJECT)
     async def server() -> Response:
         """Name, version and extensions of the server."""
-        return json_response(
-            {"name": "lowtide", "version": lowtide.__version__, "extensions": [BINARY]}
-        )
+        return json_response({"name": "lowtide", "version": VERSION, "extensions": [BINARY]})
 
     @app.get("/v2/models/{name}", responses=openapi.OBJECT | openapi.NOT_THERE)
     @app.get("/v2/models/{name}/versions/{version}", responses=openapi.OBJECT | openapi.NOT_THERE)

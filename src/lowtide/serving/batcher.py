@@ -48,6 +48,7 @@ class Batcher:
         self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._expected = 1  # requests of the batch to come
+        self._ended = 0.0  # when the last batch was answered
         self._task: asyncio.Task[None] | None = None
         self.num_queued = 0  # images
 
@@ -78,7 +79,10 @@ class Batcher:
             self._task = None
 
     async def _gather(self) -> None:
-        due = self._waiting[0].since + self._limits.wait_s
+        since = self._waiting[0].since
+        if since - self._ended > self._limits.wait_s:  # nobody else has come meanwhile
+            return
+        due = since + self._limits.wait_s
         while len(self._waiting) < self._expected and self.num_queued < self._limits.num_images:
             left_s = due - perf_counter()
             if left_s <= 0:
@@ -119,3 +123,4 @@ class Batcher:
             if not one.answer.done():
                 one.answer.set_result(logits[start:end])
             start = end
+        self._ended = perf_counter()

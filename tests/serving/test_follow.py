@@ -1,0 +1,117 @@
+"""The champion of a real registry answers, changes while requests run, and outlives the registry."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from mlflow import MlflowClient
+from onnx import numpy_helper
+
+from lowtide.registry import MODEL, register
+from lowtide.serving.server import Settings
+from tests.runtime.files import write_classifier
+from tests.serving.running import IMAGES, NAME, Served, pixels, serving, settings_of
+
+WITHIN_S = 60
+
+
+def write_numbered(path: Path, number: int) -> Path:
+    """A classifier whose first logit tells its number: it is the same for all images."""
+    model = onnx.load(write_classifier(path, width=64))
+    for tensor in model.graph.initializer:
+        if tensor.name == "head":
+            head = np.zeros((64, 4), np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(head, "head"))
+    bias = numpy_helper.from_array(np.array([number, 0, 0, 0], np.float32), "bias")
+    model.graph.initializer.append(bias)
+    model.graph.node[-1].output[0] = "unbiased"
+    model.graph.node.append(onnx.helper.make_node("Add", ["unbiased", "bias"], ["scores"]))
+    onnx.save(model, path)
+    return path
+
+
+def put(settings: Settings, path: Path) -> str:
+    """Make the file the champion; its version."""
+    done = register(
+        settings.origin.uri, model_path=path, run_id=None, verdict={"passed": True, "reasons": []},
+        card="", input_example=IMAGES, metrics={"test_accuracy": 0.9, "inference_energy_j": 0.01},
+    )  # fmt: skip
+    return str(done.version)
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def first_logit(served: Served) -> float:
+    return float(served.infer(pixels()).json()["outputs"][0]["data"][0])
+
+
+@pytest.fixture
+def settings(checkout: Path) -> Settings:
+    return settings_of(checkout, None)
+
+
+def test_the_life_of_a_server(settings: Settings, checkout: Path) -> None:
+    """Champion, swap under load without a failure, a broken one, the registry away."""
+    first = put(settings, write_numbered(checkout / "1.onnx", 1))
+    with serving(settings) as served:
+        wait_for(lambda: served.service.ready, "the champion")
+        assert first_logit(served) == 1
+        statuses: Counter[tuple[int, float]] = Counter()
+        stop = threading.Event()
+        asking = threading.Thread(target=_ask, args=(served, stop, statuses))
+        asking.start()
+        second = put(settings, write_numbered(checkout / "2.onnx", 2))
+        wait_for(lambda: first_logit(served) == 2, "the swap")
+        stop.set()
+        asking.join()
+        assert {status for status, _ in statuses} == {200}
+        assert {logit for _, logit in statuses} <= {1, 2}
+        assert served.metric("lowtide_swaps_total") == ['lowtide_swaps_total{place="champion"} 1.0']
+        assert served.client.get(f"/v2/models/{NAME}/versions/{first}").status_code == 404
+        cost = served.infer(pixels()).json()["parameters"]
+        assert cost["energy_j"] > 0
+        _spoil(settings, second, checkout)
+        wait_for(lambda: bool(served.metric("lowtide_models_refused_total{")), "the refusal")
+        assert first_logit(served) == 2, "the old one stays"
+    away = replace(settings, origin=replace(settings.origin, uri="http://127.0.0.1:9"))
+    with serving(away) as served:
+        assert first_logit(served) == 2, "the last good model serves"
+
+
+def _ask(served: Served, stop: threading.Event, statuses: "Counter[tuple[int, float]]") -> None:
+    while not stop.is_set():
+        answer = served.infer(pixels())
+        statuses[answer.status_code, answer.json()["outputs"][0]["data"][0]] += 1
+
+
+def _spoil(settings: Settings, version: str, checkout: Path) -> None:
+    """The alias moves to a version whose tag is of another file."""
+    client = MlflowClient(settings.origin.uri, settings.origin.uri)
+    source = client.get_model_version(MODEL, version).source
+    spoilt = client.create_model_version(MODEL, source, tags={"lowtide.sha256": "0" * 64})
+    client.set_registered_model_alias(MODEL, "champion", spoilt.version)
+
+
+def test_a_kept_model_that_was_changed_is_not_served(settings: Settings, checkout: Path) -> None:
+    put(settings, write_numbered(checkout / "1.onnx", 1))
+    with serving(settings) as served:
+        wait_for(lambda: served.service.ready, "the champion")
+        wait_for((checkout / "kept/champion/last.json").exists, "the note")
+    (kept,) = (checkout / "kept/champion").glob("*.onnx")
+    assert json.loads((checkout / "kept/champion/last.json").read_text())["version"] == "1"
+    write_numbered(kept, 7)
+    away = replace(settings, origin=replace(settings.origin, uri="http://127.0.0.1:9"))
+    with serving(away) as served:
+        assert not served.service.ready

@@ -1,0 +1,104 @@
+"""Files that are not fit to serve are refused in one line, before anything runs in them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from lowtide.errors import ModelError
+from lowtide.serving.model import ServedModel
+from tests.runtime.files import write_classifier
+
+Spoil = Callable[[Path], Path]
+
+
+def truncated(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:-200])
+    return path
+
+
+def garbage(path: Path) -> Path:
+    path.write_bytes(b"\x00not a model\xff" * 50)
+    return path
+
+
+def empty(path: Path) -> Path:
+    path.write_bytes(b"")
+    return path
+
+
+def missing(path: Path) -> Path:
+    return path.with_name("none.onnx")
+
+
+def with_data_at(path: Path, location: str) -> Path:
+    model = onnx.load(path)
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    del tensor.external_data[:]
+    tensor.external_data.add(key="location", value=location)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def data_above(path: Path) -> Path:
+    (path.parent.parent / "secret.bin").write_bytes(b"\x00" * 4096)
+    return with_data_at(path, "../secret.bin")
+
+
+def data_elsewhere(path: Path) -> Path:
+    return with_data_at(path, "/etc/passwd")
+
+
+def data_by_a_link(path: Path) -> Path:
+    (path.parent / "link.bin").symlink_to("/etc/passwd")
+    return with_data_at(path, "link.bin")
+
+
+def custom_operator(path: Path) -> Path:
+    model = onnx.load(path)
+    model.graph.node[2].domain = "evil.example"
+    model.opset_import.append(helper.make_opsetid("evil.example", 1))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def fixed_batch(path: Path) -> Path:
+    return write_classifier(path, batch=4)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (truncated, "not valid ONNX"),
+        (garbage, "not valid ONNX"),
+        (empty, "not valid ONNX"),
+        (missing, "there is no model"),
+        (data_above, "not valid ONNX"),
+        (data_elsewhere, "not valid ONNX"),
+        (data_by_a_link, "not valid ONNX"),
+        (custom_operator, r"operators of evil\.example"),
+        (fixed_batch, "any number of images"),
+    ],
+)
+def test_a_file_that_is_unfit_is_refused(tmp_path: Path, spoil: Spoil, said: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    path = spoil(write_classifier(folder / "m.onnx"))
+    with pytest.raises(ModelError, match=said) as caught:
+        ServedModel.open(path, name="m", num_threads=1)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_sound_file_says_what_it_takes(tmp_path: Path) -> None:
+    model = ServedModel.open(
+        write_classifier(tmp_path / "m.onnx"), name="m", num_threads=1, warm_up_images=4
+    )
+    assert model.signature.image_shape == (3, 8, 8)
+    assert model.labels == ("0", "1", "2", "3")
+    assert model.version == model.sha256[:12]
+    assert model.run(np.zeros((2, 3, 8, 8), np.uint8)).shape == (2, 4)
