@@ -85,7 +85,10 @@ def test_there_is_one_input(body: bytes) -> None:
 
 
 def test_outputs_may_be_asked_for_by_name() -> None:
-    asked = {"inputs": [TENSOR], "outputs": [{"name": "logits", "parameters": {"binary_data": True}}]}
+    asked = {
+        "inputs": [TENSOR],
+        "outputs": [{"name": "logits", "parameters": {"binary_data": True}}],
+    }
     assert parse_request(json.dumps(asked).encode(), None, SIGNATURE, 4).binary_output
     for outputs in ([{"name": "other"}], "logits", [1]):
         with pytest.raises(RequestError, match="outputs"):
