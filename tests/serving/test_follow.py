@@ -1,4 +1,4 @@
-"""The champion of a real registry answers, changes while requests run, and outlives the registry."""
+"""The champion of a real registry answers, changes under load, and outlives the registry."""
 
 import json
 import threading
@@ -82,7 +82,7 @@ def test_the_life_of_a_server(settings: Settings, checkout: Path) -> None:
         assert served.client.get(f"/v2/models/{NAME}/versions/{first}").status_code == 404
         cost = served.infer(pixels()).json()["parameters"]
         assert cost["energy_j"] > 0
-        _spoil(settings, second, checkout)
+        _spoil(settings, second)
         wait_for(lambda: bool(served.metric("lowtide_models_refused_total{")), "the refusal")
         assert first_logit(served) == 2, "the old one stays"
     away = replace(settings, origin=replace(settings.origin, uri="http://127.0.0.1:9"))
@@ -96,7 +96,7 @@ def _ask(served: Served, stop: threading.Event, statuses: "Counter[tuple[int, fl
         statuses[answer.status_code, answer.json()["outputs"][0]["data"][0]] += 1
 
 
-def _spoil(settings: Settings, version: str, checkout: Path) -> None:
+def _spoil(settings: Settings, version: str) -> None:
     """The alias moves to a version whose tag is of another file."""
     client = MlflowClient(settings.origin.uri, settings.origin.uri)
     source = client.get_model_version(MODEL, version).source

@@ -91,8 +91,8 @@ def test_outputs_may_be_asked_for_by_name() -> None:
     }
     assert parse_request(json.dumps(asked).encode(), None, SIGNATURE, 4).binary_output
     for outputs in ([{"name": "other"}], "logits", [1]):
+        body = json.dumps({"inputs": [TENSOR], "outputs": outputs}).encode()
         with pytest.raises(RequestError, match="outputs"):
-            body = json.dumps({"inputs": [TENSOR], "outputs": outputs}).encode()
             parse_request(body, None, SIGNATURE, 4)
 
 

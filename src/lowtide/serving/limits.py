@@ -11,7 +11,7 @@ import orjson
 OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})  # for probes that have no key
 CHALLENGE = (b"www-authenticate", b"Bearer")
 RETRY = (b"retry-after", b"1")
-CLOSE = (b"connection", b"close")  # what is still to come of the body is not read
+CLOSE = (b"connection", b"close")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Refusal:
 
 class Guard:
     """ASGI middleware. The application gets whole bodies within the limits, or is not asked.
+
+    What still comes of a refused body is read and thrown away for a while (see `connections`): a
+    connection that is closed at once would be reset, and the refusal lost on its way.
 
     `key` is what clients have to send, as `Authorization: Bearer KEY`; None lets everybody in.
     """
@@ -69,7 +72,7 @@ class Guard:
             return self._too_large()
         if self._num_in_flight >= self._limits.in_flight:
             return Refusal(
-                503, f"{self._num_in_flight} requests are being answered: try again", (RETRY, CLOSE)
+                503, f"{self._num_in_flight} requests are being answered: try again", (RETRY,)
             )
         return None
 
@@ -95,7 +98,7 @@ class Guard:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _too_large(self) -> Refusal:
-        return Refusal(413, f"the body is over {self._limits.body_bytes} bytes", (CLOSE,))
+        return Refusal(413, f"the body is over {self._limits.body_bytes} bytes")
 
 
 def _same(key: bytes, headers: dict[bytes, bytes]) -> bool:
