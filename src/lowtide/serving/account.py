@@ -56,7 +56,7 @@ class EnergyAccount:
         self._open = Used()
         self._kept: deque[Used] = deque(maxlen=KEPT)
         self._energy_j = 0.0
-        self._cpu_s = time.process_time()
+        self._cpu_s = 0.0
         self.lately = Used()
         self.provenance = "unknown"
 
@@ -73,6 +73,7 @@ class EnergyAccount:
         """Read the counters again and again, until cancelled."""
         with ExitStack() as stack:
             window = await asyncio.to_thread(self._window, stack)
+            self._cpu_s = time.process_time()
             while True:
                 await asyncio.sleep(every_s)
                 await asyncio.to_thread(self.sample, window)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from lowtide.errors import DataError
+
 NUM_IMAGES_MIN = 200  # of either side; under it nothing is said
 P_MAX = 0.001  # of all checks together, by Bonferroni
 EXPECTED_MIN = 5  # live images of a class, for the chi-square test to hold
@@ -52,9 +54,17 @@ def compare(
     """Statistics [N, 2 C] and int labels [N] of training against those of live images.
 
     `distance_max`: how far a distribution may move, 0 to 1.
+
+    Raises:
+        DataError: they are of images with different channels.
     """
     if min(len(trained), len(live)) < NUM_IMAGES_MIN:
         return Drift(None, len(live), ())
+    if trained.shape[1] != live.shape[1]:
+        raise DataError(
+            f"the server takes images of {live.shape[1] // 2} channels, the training images have "
+            f"{trained.shape[1] // 2}: watch it from the checkout of its model"
+        )
     found = [
         (name, *_kolmogorov_smirnov(trained[:, column], live[:, column]))
         for column, name in enumerate(_names(trained.shape[1]))

@@ -48,7 +48,7 @@ def judge_served(
 
     The recorded joules are those of the served version, else `recorded_energy_j`.
     """
-    rows = np.asarray(served["statistics"], np.float32).reshape(len(served["statistics"]), -1)
+    rows = np.asarray(served["statistics"], np.float32)
     labels = np.asarray(served["labels"], np.int64)
     drift = compare(trained, rows, trained_labels, labels, distance_max=distance_max)
     ratio = _energy_ratio(served, recorded_energy_j)

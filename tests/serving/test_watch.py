@@ -1,0 +1,63 @@
+"""What a server tells of itself, judged: drift and joules, each with its reason."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lowtide.serving.drift import image_statistics
+from lowtide.serving.watch import Found, judge_served
+
+GENERATOR = np.random.default_rng(0)
+IMAGES = GENERATOR.integers(0, 256, (1000, 1, 8, 8), dtype=np.uint8)
+LABELS = GENERATOR.integers(0, 4, 1000)
+
+
+def judged(recorded_energy_j: float | None = None, **changes: Any) -> Found:
+    served: dict[str, Any] = {
+        "statistics": image_statistics(IMAGES[:500]).tolist(),
+        "labels": LABELS[:500].tolist(),
+        "inference_energy_j": 0.02,
+        "recorded_inference_energy_j": 0.01,
+        "num_images": 500,
+    }
+    return judge_served(
+        served | changes, image_statistics(IMAGES), LABELS,
+        recorded_energy_j=recorded_energy_j, distance_max=0.2, energy_ratio_max=3.0,
+    )  # fmt: skip
+
+
+def test_images_like_those_of_training_at_the_usual_cost_are_nothing_to_act_on() -> None:
+    found = judged()
+    assert (found.drift.drifted, found.energy_ratio, found.reasons) == (False, 2.0, ())
+    assert found.text().startswith("nothing to act on")
+
+
+def test_drift_and_joules_are_named() -> None:
+    dark = image_statistics(IMAGES[:500] // 2).tolist()
+    found = judged(statistics=dark, inference_energy_j=0.05)
+    assert found.reasons == (
+        "input drift: mean of channel 0, deviation of channel 0",
+        "5.00 times the recorded joules per inference",
+    )
+    assert found.to_json()["drift"]["drifted"] is True
+    assert "| mean of channel 0 |" in found.text()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"inference_energy_j": None}, {"recorded_inference_energy_j": None}, {"num_images": 5}],
+)
+def test_unknown_joules_are_no_reason(changes: dict[str, Any]) -> None:
+    found = judged(**changes)
+    assert (found.energy_ratio, found.reasons) == (None, ())
+    assert "recorded: unknown" in found.text()
+
+
+def test_the_checkouts_own_figure_stands_in_where_the_registry_has_none() -> None:
+    assert judged(0.005, recorded_inference_energy_j=None).energy_ratio == 4.0
+
+
+def test_a_server_that_has_seen_nothing_tells_nothing() -> None:
+    found = judged(statistics=[], labels=[], num_images=0)
+    assert (found.drift.drifted, found.reasons) == (None, ())
