@@ -1,5 +1,7 @@
 """The champion of a real registry answers, changes under load, and outlives the registry."""
 
+import contextlib
+import hashlib
 import json
 import threading
 import time
@@ -12,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from onnx import numpy_helper
 
 from lowtide.registry import MODEL, register
@@ -19,7 +22,8 @@ from lowtide.serving.server import Settings
 from tests.runtime.files import write_classifier
 from tests.serving.running import IMAGES, NAME, Served, pixels, serving, settings_of
 
-WITHIN_S = 60
+pytestmark = pytest.mark.timeout(900)
+WITHIN_S = 240  # of a busy machine
 
 
 def write_numbered(path: Path, number: int) -> Path:
@@ -41,9 +45,24 @@ def put(settings: Settings, path: Path) -> str:
     """Make the file the champion; its version."""
     done = register(
         settings.origin.uri, model_path=path, run_id=None, verdict={"passed": True, "reasons": []},
-        card="", input_example=IMAGES, metrics={"test_accuracy": 0.9, "inference_energy_j": 0.01},
+        card="", input_example=IMAGES, metrics={},
     )  # fmt: skip
     return str(done.version)
+
+
+def put_quickly(settings: Settings, path: Path) -> str:
+    """The same without what MLflow makes beside the file: a folder with it is the version."""
+    folder = path.with_suffix("")
+    folder.mkdir()
+    path.rename(folder / "model.onnx")
+    digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    client = MlflowClient(settings.origin.uri, settings.origin.uri)
+    with contextlib.suppress(MlflowException):
+        client.create_registered_model(MODEL)
+    tags = {"lowtide.sha256": digest, "lowtide.inference_energy_j": "0.01"}
+    version = str(client.create_model_version(MODEL, str(folder), tags=tags).version)
+    client.set_registered_model_alias(MODEL, "champion", version)
+    return version
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -64,7 +83,7 @@ def settings(checkout: Path) -> Settings:
 
 def test_the_life_of_a_server(settings: Settings, checkout: Path) -> None:
     """Champion, swap under load without a failure, a broken one, the registry away."""
-    first = put(settings, write_numbered(checkout / "1.onnx", 1))
+    first = put_quickly(settings, write_numbered(checkout / "1.onnx", 1))
     with serving(settings) as served:
         wait_for(lambda: served.service.ready, "the champion")
         assert first_logit(served) == 1
@@ -72,7 +91,7 @@ def test_the_life_of_a_server(settings: Settings, checkout: Path) -> None:
         stop = threading.Event()
         asking = threading.Thread(target=_ask, args=(served, stop, statuses))
         asking.start()
-        second = put(settings, write_numbered(checkout / "2.onnx", 2))
+        second = put_quickly(settings, write_numbered(checkout / "2.onnx", 2))
         wait_for(lambda: first_logit(served) == 2, "the swap")
         stop.set()
         asking.join()

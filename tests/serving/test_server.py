@@ -5,6 +5,8 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from PIL import Image
 
 from lowtide.runtime.onnx_model import OnnxModel
 from tests.runtime.files import write_classifier
-from tests.serving.running import IMAGES, NAME, Served, pixels, serving, settings_of
+from tests.serving.running import IMAGES, LIMITS, NAME, Served, pixels, serving, settings_of
 
 INFER = f"/v2/models/{NAME}/infer"
 
@@ -162,20 +164,16 @@ def test_a_thousand_connections_at_once_are_all_answered(path: Path) -> None:
     """Each gets its logits, or is told to try again."""
     body = json.dumps({"inputs": [pixels(IMAGES[:1])]}).encode()
     head = b"POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-    settings = settings_of(path.parent, path)
-    with serving(settings) as running:
-        clients = [socket.create_connection(("127.0.0.1", running.port), 60) for _ in range(1000)]
+    settings = settings_of(path.parent, path, limits=replace(LIMITS, header_s=60, body_s=60))
+    with serving(settings) as running, ExitStack() as stack:
+        address = ("127.0.0.1", running.port)
+        clients = [stack.enter_context(socket.create_connection(address, 60)) for _ in range(1000)]
         for client in clients:
             client.sendall(head % (INFER.encode(), len(body)) + body)
-        found = [_status(client) for client in clients]
+        found = [int(client.recv(12).split()[1]) for client in clients]
         assert set(found) <= {200, 429, 503}
         assert found.count(200) >= settings.batch.num_queued
         assert running.infer(pixels()).status_code == 200
-
-
-def _status(client: socket.socket) -> int:
-    with client:
-        return int(client.recv(12).split()[1])
 
 
 def test_openapi_tells_of_every_route(served: Served) -> None:

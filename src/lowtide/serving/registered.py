@@ -30,8 +30,9 @@ def look(uri: str, alias: str) -> Entry | None:
     """The version that has the alias now; None where nobody has it.
 
     Raises:
-        TrackingError: the registry does not answer.
+        TrackingError: the registry does not answer, or there is none.
     """
+    _require_database(uri)
     from mlflow.exceptions import MlflowException
 
     with _client(uri, f"say who is {alias}") as client:
@@ -71,6 +72,15 @@ def download(uri: str, entry: Entry, path: Path) -> None:
         )
     with atomic(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _require_database(uri: str) -> None:
+    """MLflow would make an empty one, perhaps while a pipeline does the same."""
+    scheme, _, path = uri.partition(":///")
+    if scheme == "sqlite" and not Path(path).exists():
+        raise TrackingError(
+            f"there is no model registry {path}: set MLFLOW_TRACKING_URI, or `make run` first"
+        )
 
 
 def _self_contained(path: Path) -> bytes:
