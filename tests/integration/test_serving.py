@@ -18,11 +18,11 @@ import httpx
 import pytest
 from mlflow import MlflowClient
 
-from lowtide.registry import MODEL, register
+from lowtide.registry import MODEL
 from tests.integration.conftest import answers, free_port, wait_until
 from tests.runtime.files import write_classifier
-from tests.serving.running import IMAGES, NAME, pixels
-from tests.serving.test_follow import write_numbered
+from tests.serving.running import NAME, pixels
+from tests.serving.test_follow import put, write_numbered
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 SERVE = (sys.executable, "-m", "lowtide", "serve")
@@ -101,10 +101,7 @@ def test_the_champion_changes_without_a_failed_request_and_outlives_the_registry
     monkeypatch.chdir(tmp_path)
     uri = mlflow_server.uri
     for number in (1, 2):
-        register(
-            uri, model_path=write_numbered(tmp_path / f"{number}.onnx", number), run_id=None,
-            verdict={"passed": True, "reasons": []}, card="", input_example=IMAGES, metrics={},
-        )  # fmt: skip
+        put(uri, write_numbered(tmp_path / f"{number}.onnx", number))
     arguments = ("--poll-s", "0.2", "--cache", "kept")
     with serving(tmp_path, *arguments, MLFLOW_TRACKING_URI=uri) as (_, url):
         wait_until(lambda: answers(f"{url}/v2/health/ready"), 60, "the champion")

@@ -41,10 +41,10 @@ def write_numbered(path: Path, number: int) -> Path:
     return path
 
 
-def put(settings: Settings, path: Path) -> str:
+def put(uri: str, path: Path) -> str:
     """Make the file the champion; its version."""
     done = register(
-        settings.origin.uri, model_path=path, run_id=None, verdict={"passed": True, "reasons": []},
+        uri, model_path=path, run_id=None, verdict={"passed": True, "reasons": []},
         card="", input_example=IMAGES, metrics={},
     )  # fmt: skip
     return str(done.version)
@@ -124,7 +124,7 @@ def _spoil(settings: Settings, version: str) -> None:
 
 
 def test_a_kept_model_that_was_changed_is_not_served(settings: Settings, checkout: Path) -> None:
-    put(settings, write_numbered(checkout / "1.onnx", 1))
+    put(settings.origin.uri, write_numbered(checkout / "1.onnx", 1))
     with serving(settings) as served:
         wait_for(lambda: served.service.ready, "the champion")
         wait_for((checkout / "kept/champion/last.json").exists, "the note")
