@@ -62,6 +62,7 @@ class OnnxModel:
         self.input_name: str = image.name
         self.input_shape: list[int | str] = image.shape
         self._type = TYPES[image.type]
+        self.input_type: str = np.dtype(self._type).name
         self.output_name: str = self._session.get_outputs()[0].name
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._normalisation = Normalisation.of_metadata(self.metadata)
