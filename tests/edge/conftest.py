@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.runtime.files import write_classifier
 
+SEED = 8  # of weights with which the pictures get all labels
 LABELS = ["ash", "beech", "cherry", "düne"]
 METADATA = {
     "lowtide.labels": json.dumps(LABELS),
@@ -30,8 +31,8 @@ def classifier(path: Path) -> Path:
     """Probabilities that are neither 0 nor 1: its last weights are small."""
     model = onnx.load(write_classifier(path))
     (head,) = (one for one in model.graph.initializer if one.name == "head")
-    weights = onnx.numpy_helper.to_array(head)
-    head.CopyFrom(onnx.numpy_helper.from_array((weights - weights.mean(1)[:, None]) / 400, "head"))
+    weights = np.random.default_rng(SEED).normal(size=head.dims).astype(np.float32) / 400
+    head.CopyFrom(onnx.numpy_helper.from_array(weights, "head"))
     onnx.save(model, path)
     return label(path)
 

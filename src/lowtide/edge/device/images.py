@@ -109,9 +109,10 @@ def png(data: bytes) -> np.ndarray:
         at += size + 12
     depth = PNG_CHANNELS[kind] * bits // 8
     lines = unfilter(zlib.decompress(chunks[b"IDAT"]), height, width * depth, depth)
-    pixels = lines.reshape(height, width, -1, bits // 8)[..., 0]
+    pixels: np.ndarray = lines.reshape(height, width, -1, bits // 8)[..., 0]
     if kind == 3:
-        return np.frombuffer(chunks[b"PLTE"], np.uint8).reshape(-1, 3)[pixels[..., 0]]
+        table = np.frombuffer(chunks[b"PLTE"], np.uint8).reshape(-1, 3)
+        pixels = table[pixels[..., 0]]
     return pixels
 
 
@@ -140,9 +141,9 @@ def guess(kind: int, left: int, up: int, corner: int) -> int:
 def pillow(data: bytes) -> np.ndarray:
     from PIL import Image
 
-    with Image.open(io.BytesIO(data)) as image:
-        if image.mode.startswith("I"):
-            image = image.point(lambda value: value / 256).convert("L")
+    with Image.open(io.BytesIO(data)) as file:
+        deep = file.mode.startswith("I")
+        image = file.point(lambda value: value / 256).convert("L") if deep else file
         grey = image.mode in ("1", "L", "LA")
         pixels = np.asarray(image.convert("L" if grey else "RGB"))
     return pixels if pixels.ndim == 3 else pixels[..., None]

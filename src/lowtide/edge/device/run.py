@@ -41,7 +41,7 @@ def classify(paths: list[str]) -> None:
     for path in paths:
         pixels = read(path, *about["shape"])
         if about["mean"]:
-            mean, std = np.float32([about["mean"], about["std"]])[..., None, None]
+            mean, std = np.array([about["mean"], about["std"]], np.float32)[..., None, None]
             pixels = (pixels.astype(np.float32) - mean) / std
         image = pixels[None].astype(about["type"], copy=False)
         logits = session.run(None, {about["input"]: image})[0][0]

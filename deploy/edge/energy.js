@@ -1,0 +1,30 @@
+// What an answer takes here, and what it would take with a round trip to the server: estimates.
+// The sources of the figures are told on the page, under "What this rests on".
+export const DEVICE_W = 5;
+export const NETWORK_J_PER_MB = 6.75;
+const OVERHEAD_BYTES = 2000; // headers of request and response, and the answer
+
+/** Joules; `serverJ` is NaN where it is not known, and so is left out of `roundTrip`. */
+export function estimate({ seconds, bytes, watts, joulesPerMb, serverJ }) {
+  const here = watts * seconds;
+  const network = ((bytes + OVERHEAD_BYTES) / 1e6) * joulesPerMb;
+  const server = Number.isFinite(serverJ) ? serverJ : 0;
+  return { here, network, server, roundTrip: network + server };
+}
+
+/** How many images it takes until what this page has loaded is paid back; null if it never is. */
+export function imagesToPayBack({ here, roundTrip }, pageBytes, joulesPerMb) {
+  const saved = roundTrip - here;
+  return saved > 0 ? Math.ceil(((pageBytes / 1e6) * joulesPerMb) / saved) : null;
+}
+
+/** With three digits and a unit that suits: 0.0123 is "12.3 mJ". */
+export function joules(value) {
+  const [unit, size] = [["J", 1], ["mJ", 1e-3], ["µJ", 1e-6]].find(([, least]) => value >= least)
+    ?? ["nJ", 1e-9];
+  return `${threeDigits(value / size)} ${unit}`;
+}
+
+export function threeDigits(value) {
+  return Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
+}
