@@ -9,7 +9,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help track setup run rollback check test integration bench ui clean
+.PHONY: help track setup run rollback check test integration page bench ui clean
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
@@ -43,8 +43,13 @@ test: check ## check, and every test that needs no server beyond loopback
 	$(BIN)/pytest -m "not integration" -n 2 --dist loadfile
 
 integration: setup ## the tests against real servers; what is missing is said and skipped
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,postgres,lightning,transformers]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,browser,postgres,lightning,transformers]'
+	@npm ci --silent --ignore-scripts --prefix deploy/edge || true
 	$(BIN)/pytest -m integration -rs
+
+page: setup ## the model as a page that classifies in the browser, in build/edge
+	npm ci --silent --ignore-scripts --prefix deploy/edge
+	$(BIN)/lowtide bundle --web build/edge
 
 bench: setup ## benchmarks; each prints a table and writes benchmarks/results/NAME.json
 	$(BIN)/python -m benchmarks.pipeline

@@ -20,8 +20,15 @@ export function imagesToPayBack({ here, roundTrip }, pageBytes, joulesPerMb) {
 
 /** With three digits and a unit that suits: 0.0123 is "12.3 mJ". */
 export function joules(value) {
-  const [unit, size] = [["J", 1], ["mJ", 1e-3], ["µJ", 1e-6]].find(([, least]) => value >= least)
-    ?? ["nJ", 1e-9];
+  return inUnits(value, [["J", 1], ["mJ", 1e-3], ["µJ", 1e-6], ["nJ", 1e-9]]);
+}
+
+export function bytes(value) {
+  return inUnits(value, [["MB", 1e6], ["kB", 1e3], ["B", 1]]);
+}
+
+function inUnits(value, units) {
+  const [unit, size] = units.find(([, least]) => value >= least) ?? units.at(-1);
   return `${threeDigits(value / size)} ${unit}`;
 }
 

@@ -1,6 +1,6 @@
 // The page: an image, a pasted one or the camera in; label, time and estimated energy out.
 import { openModel } from "./classifier.js";
-import { DEVICE_W, NETWORK_J_PER_MB, estimate, imagesToPayBack, joules, threeDigits } from "./energy.js";
+import { DEVICE_W, NETWORK_J_PER_MB, estimate, imagesToPayBack, joules, bytes, threeDigits } from "./energy.js";
 
 const SHOWN = 5; // labels
 const CAMERA_MS = 1000; // between two answers
@@ -62,11 +62,11 @@ function showAnswer({ probabilities, ms, runs }) {
     .sort((a, b) => probabilities[b] - probabilities[a]).slice(0, SHOWN);
   at("label").textContent = labels[order[0]];
   at("bars").replaceChildren(...order.map((index) => bar(labels[index], probabilities[index])));
-  at("time").textContent = `${threeDigits(ms)} ms an inference, mean of ${runs}`;
+  at("time").textContent = `${threeDigits(ms)} ms an inference, from ${runs} of them`;
 }
 
 function bar(label, probability) {
-  const [line, name, share] = ["li", "span", "output"].map((tag) => document.createElement(tag));
+  const [line, name, share] = ["li", "span", "span"].map((tag) => document.createElement(tag));
   name.textContent = label;
   share.textContent = `${(100 * probability).toFixed(1)} %`;
   line.style.setProperty("--share", probability);
@@ -86,7 +86,7 @@ function showPixels(planes) {
   at("pixels").width = width;
   at("pixels").height = height;
   at("pixels").getContext("2d").putImageData(image, 0, 0);
-  at("pixels-said").textContent = `what the model sees, ${height} × ${width}`;
+  at("pixels-said").textContent = `the model sees ${height} × ${width}`;
   at("seen").hidden = false;
 }
 
@@ -106,8 +106,8 @@ function showEnergy() {
 
 function compared(found, joulesPerMb, serverKnown) {
   const { page_bytes: pageBytes } = classifier.about;
-  const sent = `sending ${threeDigits(last.bytes / 1000)} kB to ${serverKnown ? "the server" : "a server, whose own energy is not known"}`;
-  const loaded = `Loading this page took ${threeDigits(pageBytes / 1e6)} MB, about ${joules((pageBytes / 1e6) * joulesPerMb)}`;
+  const sent = `sending ${bytes(last.bytes)} to ${serverKnown ? "the server" : "a server, whose own energy is not known"}`;
+  const loaded = `Loading this page took ${bytes(pageBytes)}, about ${joules((pageBytes / 1e6) * joulesPerMb)}`;
   const images = imagesToPayBack(found, pageBytes, joulesPerMb);
   if (images === null) return `Here it takes ${threeDigits(found.here / found.roundTrip)} times as much as ${sent}. ${loaded}.`;
   const times = threeDigits(found.roundTrip / found.here);
@@ -161,7 +161,6 @@ function listen() {
     if (target.files.length) open(target.files[0]);
     target.value = "";
   });
-  at("again").addEventListener("click", () => at("file").click());
   at("camera").addEventListener("click", () => (camera ? stopCamera() : startCamera()));
   at("assumptions").addEventListener("input", showEnergy);
   document.addEventListener("paste", ({ clipboardData }) => clipboardData.files.length && open(clipboardData.files[0]));
@@ -180,8 +179,8 @@ function listen() {
 
 function describe({ made, measured, size_bytes: size, labels, page_bytes: pageBytes }) {
   const accuracy = measured ? `, accuracy ${measured.accuracy.toFixed(4)} on ${measured.num_images} test images` : "";
-  at("about").textContent = `Model ${made.candidate ?? "unnamed"} of ${labels.length} labels, ${threeDigits(size / 1000)} kB${accuracy}. `
-    + `Whole page ${threeDigits(pageBytes / 1e6)} MB, kept on this device. By lowtide; inference by ONNX Runtime Web (MIT).`;
+  at("about").textContent = `Model ${made.candidate ?? "unnamed"} of ${labels.length} labels, ${bytes(size)}${accuracy}. `
+    + `Whole page ${bytes(pageBytes)}, kept on this device. By lowtide; inference by ONNX Runtime Web (MIT).`;
   const energy = measured?.inference_energy_j;
   at("server-said").textContent = energy
     ? `Server: ${joules(energy)} an image, ${measured.provenance} when the model was evaluated, in batches of ${measured.batch_size} on ${measured.machine}.`
@@ -208,7 +207,7 @@ async function start() {
   }
   describe(classifier.about);
   listen();
-  for (const id of ["file", "again", "camera"]) at(id).disabled = false;
+  for (const id of ["file", "camera"]) at(id).disabled = false;
   at("camera").hidden = !navigator.mediaDevices;
   at("status").textContent = "ready";
   at("status").classList.add("ready");

@@ -43,13 +43,17 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return classifier(tmp_path / "m.onnx")
 
 
-@pytest.fixture
-def pictures(tmp_path: Path) -> list[Path]:
+def draw_pictures(folder: Path) -> list[Path]:
     """Of several sizes, each in a colour of its own, so that not all get one label."""
     generator, paths = np.random.default_rng(1), []
     for index, side in enumerate((8, 8, 12, 30, 5, 8)):
         shade = 200 * np.array([index & 1, index >> 1 & 1, index >> 2])
         pixels = (shade + generator.integers(0, 55, (side, side + 2, 3))).astype(np.uint8)
-        paths.append(tmp_path / f"{index}.png")
+        paths.append(folder / f"{index}.png")
         Image.fromarray(pixels).save(paths[-1])
     return paths
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    return draw_pictures(tmp_path)
