@@ -1,9 +1,9 @@
 // The page: an image, a pasted one or the camera in; label, time and estimated energy out.
+import { Camera } from "./camera.js";
 import { openModel } from "./classifier.js";
 import { DEVICE_W, NETWORK_J_PER_MB, estimate, imagesToPayBack, joules, bytes, threeDigits } from "./energy.js";
 
 const SHOWN = 5; // labels
-const CAMERA_MS = 1000; // between two answers
 const SMALL = 128; // pixels of a side: below it they are shown as squares
 
 const at = (id) => document.getElementById(id);
@@ -12,17 +12,20 @@ const context = canvas.getContext("2d", { willReadFrequently: true });
 let classifier = null;
 let turn = Promise.resolve(); // the last answer that was asked for
 let last = null; // {ms, bytes} of the last answer
-let camera = null; // {stream, video} while it is on
+let camera = null; // while it is on
 
 function complain(message) {
   at("error").textContent = message;
   at("error").hidden = !message;
 }
 
-function show(source, width, height) {
+/** Of an ImageBitmap, which is used up. */
+function show(bitmap) {
+  const { width, height } = bitmap;
   canvas.width = width;
   canvas.height = height;
-  context.drawImage(source, 0, 0, width, height);
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
   canvas.classList.toggle("small", Math.max(width, height) < SMALL);
   canvas.hidden = false;
   at("prompt").hidden = true;
@@ -51,8 +54,7 @@ async function open(file) {
     complain(`${file.name} is no image that this browser can read: choose a .png or .jpg file`);
     return;
   }
-  show(bitmap, bitmap.width, bitmap.height);
-  bitmap.close();
+  show(bitmap);
   await answer(file.size);
 }
 
@@ -115,38 +117,30 @@ function compared(found, joulesPerMb, serverKnown) {
 }
 
 async function startCamera() {
+  at("camera").disabled = true;
   try {
-    const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-    await video.play();
-    camera = { video, stream: video.srcObject };
+    camera = await Camera.open();
+    complain("");
   } catch (error) {
     complain(`The camera cannot be used (${error.message}): allow it for this page, or choose an image`);
-    return;
   }
-  complain("");
+  at("camera").disabled = false;
   sayCamera();
-  await watch(camera);
+  if (camera) await watch(camera);
 }
 
-/** The middle of a frame as a square, once a second until the camera is off. */
 async function watch(current) {
-  const { video } = current;
-  while (camera === current) {
-    const [width, height] = [video.videoWidth, video.videoHeight];
-    const side = Math.min(width, height);
-    const frame = await createImageBitmap(video, (width - side) / 2, (height - side) / 2, side, side);
+  for await (const square of current.squares()) {
     if (camera !== current) return;
-    show(frame, side, side);
+    show(square);
     const encoded = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.8));
     if (camera !== current) return;
     await answer(encoded.size);
-    await new Promise((done) => setTimeout(done, CAMERA_MS));
   }
 }
 
 function stopCamera() {
-  camera?.stream.getTracks().forEach((track) => track.stop());
+  camera?.stop();
   camera = null;
   sayCamera();
 }

@@ -9,7 +9,7 @@ from lowtide.artifacts import atomic, write_text
 from lowtide.edge.description import describe
 from lowtide.errors import ArtifactError
 
-PAGE = ("classifier.js", "energy.js", "index.html", "page.css", "page.js")
+PAGE = ("camera.js", "classifier.js", "energy.js", "index.html", "page.css", "page.js")
 WORKER, KEPT = "sw.js", "files.js"
 RUNTIME = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 DIST = Path("node_modules/onnxruntime-web/dist")
