@@ -12,6 +12,7 @@ from lowtide.lock import pipeline_lock
 from lowtide.params import load_params
 from lowtide.session import Session
 from lowtide.tracking import Unsent, delivery
+from tasks.champion import bring_champion
 from tasks.clean_power import Wait, deferral, wait_for_clean_power
 from tasks.defer import defer, may_defer
 from tasks.dvc import find_stale_stages, run_stage
@@ -58,6 +59,8 @@ def _recorded(current: Session, attempt: int, deadline_hours: float | None) -> S
 
 def _run(attempt: int, deadline_hours: float | None) -> State:
     stale = find_stale_stages()
+    if bring_champion(stale):
+        stale = find_stale_stages()
     for stage in STAGES:
         if stage == "train" and "train" in stale:
             passed = wait_for_clean_power(may_defer(), return_state=True)

@@ -7,7 +7,7 @@ import grimp
 import yaml
 
 ROOT = Path(__file__).parent.parent
-DATA, INPUTS = "artifacts/data", "artifacts/inputs"
+DATA, INPUTS, ANSWERS = "artifacts/data", "artifacts/inputs", "artifacts/answers.npz"
 # What techniques are judged by: exported, int8, probed beside the teacher.
 JUDGED = [
     "compress", "budgets.inference_energy_j_max", "quantize.val_accuracy_drop_max", "export.opset",
@@ -17,7 +17,7 @@ JUDGED = [
 FIRST: dict[str, Any] = {
     "cmd": "lowtide inputs",
     "always_changed": True,
-    "outs": [f"{INPUTS}/{name}" for name in ("data", "teacher", "student")],
+    "outs": [f"{INPUTS}/{name}" for name in ("data", "teacher", "student", "champion")],
 }
 # stage: params sections, deps, outs, metrics, plots
 STAGES: dict[str, dict[str, list[str]]] = {
@@ -88,6 +88,7 @@ STAGES: dict[str, dict[str, list[str]]] = {
         "params": ["evaluate"],
         "deps": [
             DATA,
+            f"{INPUTS}/champion",
             "artifacts/teacher.safetensors",
             "artifacts/student.safetensors",
             "artifacts/pruned.safetensors",
@@ -98,14 +99,17 @@ STAGES: dict[str, dict[str, list[str]]] = {
             "artifacts/model.half.onnx",
             "reports/export.json",
         ],
-        "outs": [],
+        "outs": [ANSWERS],
         "plots": ["reports/candidates.csv", "reports/layers.csv", "reports/predictions.csv"],
     },
     "judge": {
         "params": ["budgets", "objective"],
         "deps": [
-            f"reports/{name}.json"
-            for name in ("train", "distill", "prune", "quantize", "export", "evaluate")
+            ANSWERS,
+            *(
+                f"reports/{name}.json"
+                for name in ("prepare", "train", "distill", "prune", "quantize", "evaluate")
+            ),
         ],
         "outs": [],
         "metrics": ["reports/verdict.json"],

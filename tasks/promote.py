@@ -8,12 +8,14 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from lowtide import artifacts, session
+from lowtide.errors import GateError
 from lowtide.params import load_params
-from lowtide.pipeline import pipeline_metrics, read_reports, record_pipeline
-from lowtide.registry import RegisteredVersion, register, rollback
+from lowtide.pipeline import Reports, pipeline_metrics, read_reports, record_pipeline
+from lowtide.registry import Forced, RegisteredVersion, register, rollback
 from lowtide.report.card import model_card
 from lowtide.report.text import verdict_text
 from lowtide.tracking import Tracker, tracking_uri, wait_for_run_id
+from lowtide.tracking.journal import Journal
 from lowtide.tracking.sender import without_password
 from tasks.session import PARAMS
 
@@ -33,21 +35,43 @@ def record(passport: Path) -> str | None:
 
 
 @task(name="promote", retries=3, retry_delay_seconds=[2, 10, 30], cache_policy=NO_CACHE)
-def promote(run_id: str | None) -> RegisteredVersion:
-    """Register the model; the alias `champion` moves if, and only if, the verdict passed."""
+def promote(run_id: str | None, forced: Forced | None = None) -> RegisteredVersion:
+    """Register the model; the alias `champion` moves if, and only if, the verdict passed, or if
+    somebody answers for it."""
     from lowtide.data.arrays import load_split
 
     reports = read_reports()
     verdict = artifacts.read_json(artifacts.VERDICT)
+    path, against = Path(reports["export"]["model_path"]), verdict["champion"]
+    _require_judged(path, reports)
     return register(
         tracking_uri(),
-        model_path=Path(reports["export"]["model_path"]),
+        model_path=path,
         run_id=run_id,
         verdict=verdict,
-        card=model_card(reports),
+        judged_against=None if against is None else against["sha256"],
+        card=model_card(reports, load_params(PARAMS)),
         input_example=load_split(artifacts.DATA, "test").images[:4],
         metrics=pipeline_metrics(reports),
+        forced=forced,
     )
+
+
+def _require_judged(path: Path, reports: Reports) -> None:
+    """The verdict is about one file, by its sha256; no other one gets through on it."""
+    if artifacts.file_sha256(path) != reports["evaluate"]["model_sha256"]:
+        raise GateError(
+            f"{path} is not the file that reports/evaluate.json is about: run `dvc repro`, which "
+            "judges it"
+        )
+
+
+def recorded_run() -> str | None:
+    """The pipeline run of this checkout's last session in MLflow, if it got there."""
+    current = session.load_session(artifacts.STATE)
+    if current is None:
+        return None
+    return Journal(artifacts.STATE / "journal", current.pipeline_id).sent().run_id
 
 
 @task(name="publish", cache_policy=NO_CACHE)

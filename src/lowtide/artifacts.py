@@ -1,6 +1,7 @@
 """Where files live, and how they are written: whole or not at all."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 from lowtide.errors import ArtifactError
 
 STAGES = ("prepare", "train", "distill", "prune", "quantize", "export", "evaluate", "judge")
+TRAINING = ("train", "distill", "prune", "quantize")  # those that make the model
 
 ARTIFACTS = Path("artifacts")
 INPUTS = ARTIFACTS / "inputs"
@@ -33,8 +35,11 @@ STUDENT_ONNX = ARTIFACTS / "student.fp32.onnx"
 MODEL_FP32 = ARTIFACTS / "model.fp32.onnx"
 MODEL_INT8 = ARTIFACTS / "model.int8.onnx"
 MODEL_HALF = ARTIFACTS / "model.half.onnx"  # published where `quantize` has chosen it
+ANSWERS = ARTIFACTS / "answers.npz"  # of each test image, by `evaluate`
 VERDICT = REPORTS / "verdict.json"
 DEFERRED = STATE / "deferred.json"  # there while a stage waits for a planned instant
+CHAMPION = STATE / "champion.json"  # which one a task has brought: version and sha256
+CHAMPION_ONNX = STATE / "champion.onnx"
 FAILURE = STATE / "failure.txt"  # why the last stage failed, for whoever started it
 
 
@@ -70,6 +75,11 @@ def atomic(path: Path) -> Iterator[Path]:
         raise ArtifactError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ LowtideError
 ├── MeterError            an energy source that was asked for cannot be read   (exit 1)
 ├── ModelError            a factory, a weight file or a graph that is unusable (exit 1)
 ├── ArtifactError         a declared file is missing, broken or unwritable     (exit 1)
-├── LockedError           another pipeline works in this checkout              (exit 1)
+├── LockedError           another pipeline works here, or a promotion        (exit 1)
 ├── PeerError             another process of a distributed training has gone    (exit 1)
 ├── TrackingError         the tracking server refused a record                 (exit 1)
 ├── StudyError            the database of a search cannot be used              (exit 1)

@@ -217,13 +217,17 @@ class BudgetParams(Section):
     accuracy_min: Share
     accuracy_drop_max: NonNegative
     worst_class_recall_min: Share
+    calibration_error_max: Share
     onnx_agreement_min: Share
+    champion_drop_max: NonNegative
+    robustness_drop_max: NonNegative
+    confidence: Annotated[float, Field(gt=0, lt=1)]
     training_emissions_g_max: NonNegative
     training_energy_kwh_max: NonNegative
     inference_energy_j_max: Positive
     latency_ms_p95_max: NonNegative
     model_size_bytes_max: NonNegative
-    break_even_inferences_max: NonNegative
+    expected_inferences: NonNegative
 
 
 Choice = bool | int | float | str

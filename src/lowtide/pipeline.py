@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lowtide.artifacts import STAGES, read_json, report_path
+from lowtide.artifacts import TRAINING as TRAINING
 from lowtide.errors import ArtifactError
 from lowtide.params import ObjectiveParams, Params
 from lowtide.tracking import Run, link_cached
 
-TRAINING = ("train", "distill", "prune", "quantize")
 Reports = Mapping[str, Mapping[str, Any]]
 
 

@@ -1,95 +1,182 @@
 """The gate: passes what is within budget, names all that is not, refuses the unknown."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lowtide.evaluation.judge import (
-    Figures,
-    Verdict,
-    break_even_inferences,
-    from_reports,
-    judge,
-)
+from lowtide.evaluation.answers import Answers, read_answers, write_answers
+from lowtide.evaluation.figures import Figures, from_reports
+from lowtide.evaluation.judge import Verdict, judge
+from lowtide.evaluation.reasons import INFORM_ONLY, Reason
 from lowtide.params import load_params
+from lowtide.report.text import verdict_text
+from tests.evaluation.judged import answers, reports
 
-GOOD = Figures(
-    accuracy=0.98,
-    accuracy_drop=0.002,
-    accuracy_drop_high=0.006,
-    worst_class_recall=0.93,
-    onnx_agreement=0.999,
-    training_emissions_g=1.0,
-    training_energy_kwh=0.001,
-    inference_energy_j=0.0001,
-    teacher_inference_energy_j=0.001,
-    latency_ms_p95=0.2,
-    model_size_bytes=100_000,
-    hosts=frozenset({"a"}),
+BUDGETS = load_params(Path(__file__).parents[2] / "params.yaml").budgets.model_copy(
+    update={"champion_drop_max": 0.01, "robustness_drop_max": 0.02}
 )
+CHAMPION_CHECKS = {"champion_drop_high", "robustness_drop_high"}
+GOOD = answers(model=range(5, 15))
 
 
-@pytest.fixture(scope="module")
-def budgets():  # type: ignore[no-untyped-def]
-    return load_params(Path(__file__).parents[2] / "params.yaml").budgets
+def figures(said: Answers, champion: dict[str, Any] | None = None) -> Figures:
+    return from_reports(reports(said, champion), said, BUDGETS.confidence)
 
 
-def detail_of(check: str, verdict: Verdict) -> str:
-    return next(reason.detail for reason in verdict.reasons if reason.check == check)
+def verdict(said: Answers, champion: dict[str, Any] | None = None) -> Verdict:
+    return judge(figures(said, champion), BUDGETS)
 
 
-def test_passes_what_is_within_every_budget(budgets) -> None:  # type: ignore[no-untyped-def]
-    assert judge(GOOD, budgets).passed
+def reason(check: str, found: Verdict) -> Reason:
+    return next(one for one in found.reasons if one.check == check)
 
 
-@pytest.mark.parametrize("figure", [name for name in vars(GOOD) if name != "hosts"])
-def test_an_unknown_figure_is_refused(budgets, figure: str) -> None:  # type: ignore[no-untyped-def]
-    verdict = judge(replace(GOOD, **{figure: None}), budgets)
-    assert not verdict.passed
+def refused(found: Verdict) -> set[str]:
+    return {one.check for one in found.reasons if not one.passed}
 
 
-def test_names_everything_that_is_wrong(budgets) -> None:  # type: ignore[no-untyped-def]
-    verdict = judge(replace(GOOD, accuracy=0.5, training_emissions_g=1e6), budgets)
-    failed = {reason.check for reason in verdict.reasons if not reason.passed}
-    assert failed == {"accuracy", "training_emissions_g"}
+def test_without_a_champion_what_is_within_every_budget_passes() -> None:
+    found = verdict(GOOD)
+    assert found.passed
+    assert found.champion is None
+    for check in CHAMPION_CHECKS:
+        assert reason(check, found).value is None
+        assert "no champion yet" in reason(check, found).detail
+    assert "note champion_drop_high: none, limit 0.01" in verdict_text(found.to_json())
 
 
-def test_a_model_that_saves_nothing_never_breaks_even(budgets) -> None:  # type: ignore[no-untyped-def]
-    dearer = replace(GOOD, inference_energy_j=0.002)
-    assert break_even_inferences(dearer) is None
-    verdict = judge(dearer, budgets)
-    assert not verdict.passed
-    assert "never" in detail_of("break_even_inferences", verdict)
+def test_a_better_model_passes() -> None:
+    found = verdict(answers(model=range(10), champion=range(30)), {})
+    assert found.passed
+    assert found.champion == {"version": 7, "sha256": "c" * 64}
+    assert (
+        "better: +2.00 points against the champion, version 7: 0 images lost, 20 won"
+        in reason("champion_drop_high", found).detail
+    )
 
 
-def test_joules_of_several_hosts_are_not_compared(budgets) -> None:  # type: ignore[no-untyped-def]
-    verdict = judge(replace(GOOD, hosts=frozenset({"a", "b"})), budgets)
-    assert not verdict.passed
-    assert "several hosts are not compared: a, b" in detail_of("break_even_inferences", verdict)
+def test_a_model_that_is_worse_within_noise_passes_where_that_is_allowed() -> None:
+    said = answers(model=range(2, 13), champion=range(10))
+    found = verdict(said, {})
+    assert found.passed
+    assert "the same within noise: -0.10 points" in reason("champion_drop_high", found).detail
+    strict = judge(figures(said, {}), BUDGETS.model_copy(update={"champion_drop_max": 0.002}))
+    assert refused(strict) == {"champion_drop_high"}
+    assert "more test images would tell more" in reason("champion_drop_high", strict).detail
 
 
-def test_the_hosts_are_those_of_training_and_evaluation() -> None:
-    stages = {
-        name: {"emissions_g": 1.0, "energy_kwh": 0.1, "provenance": {"host": "a"}}
-        for name in ("train", "distill", "prune", "quantize")
-    }
-    keys = ("accuracy", "accuracy_drop", "accuracy_drop_high", "worst_class_recall",
-            "onnx_agreement", "inference_energy_j", "latency_ms_p95", "size_bytes")  # fmt: skip
-    candidates = {name: dict.fromkeys(keys, 1.0) for name in ("teacher", "int8")}
-    evaluation = {"model": "int8", "candidates": candidates, "provenance": {"host": "b"}}
-    figures = from_reports({**stages, "evaluate": evaluation})
-    assert figures.hosts == {"a", "b"}
-    assert figures.training_energy_kwh == pytest.approx(0.4)
+def test_a_worse_model_is_refused() -> None:
+    found = verdict(answers(model=range(10, 35), champion=range(10)), {})
+    assert refused(found) >= {"champion_drop_high"}
+    assert "worse: -1.50 points" in reason("champion_drop_high", found).detail
 
 
-def test_a_wide_interval_is_told_and_does_not_decide(budgets) -> None:  # type: ignore[no-untyped-def]
-    verdict = judge(replace(GOOD, accuracy_drop_high=0.5), budgets)
-    assert verdict.passed
-    assert "above the limit: for information" in detail_of("accuracy_drop_high", verdict)
-    assert "within the limit" in detail_of("accuracy_drop_high", judge(GOOD, budgets))
+def test_a_model_that_noise_confuses_more_than_the_champion_is_refused() -> None:
+    said = answers(range(10), range(10), {"model": range(80), "champion": range(40)})
+    found = verdict(said, {})
+    assert refused(found) == {"robustness_drop_high"}
+    assert "-4.00 points under noise" in reason("robustness_drop_high", found).detail
 
 
-def test_break_even_is_training_over_saving() -> None:
-    figures = replace(GOOD, training_energy_kwh=1 / 3.6e6, inference_energy_j=0.0)
-    assert break_even_inferences(figures) == pytest.approx(1000)
+def test_a_champion_of_other_images_is_a_refusal_that_says_what_to_run() -> None:
+    found = verdict(GOOD, {"incomparable": "it takes images [3, 32, 32], this data has [1, 8, 8]"})
+    assert refused(found) == CHAMPION_CHECKS
+    detail = reason("champion_drop_high", found).detail
+    assert "not comparable with version 7: it takes images [3, 32, 32]" in detail
+    assert "`python -m flows.promote --force" in detail
+
+
+def test_without_its_answers_a_champion_is_not_taken_for_none() -> None:
+    found = verdict(GOOD, {})
+    assert refused(found) == CHAMPION_CHECKS
+    assert "run `lowtide stage evaluate`" in reason("champion_drop_high", found).detail
+
+
+KNOWN = [
+    name
+    for name in vars(figures(GOOD))
+    if name not in {"hosts", "champion", "sources", "broken", "robust_accuracy"}
+]
+
+
+@pytest.mark.parametrize("figure", KNOWN)
+def test_an_unknown_figure_is_refused(figure: str) -> None:
+    found = judge(replace(figures(GOOD), **{figure: None}), BUDGETS)
+    assert not found.passed
+    first = next(one for one in found.reasons if not one.passed)
+    assert first.value is None
+    assert "run `dvc repro`" in first.detail
+
+
+def test_names_everything_that_is_wrong() -> None:
+    wrong = replace(figures(GOOD), accuracy=0.5, training_emissions_g=1e6, calibration_error=0.5)
+    assert refused(judge(wrong, BUDGETS)) == {
+        "accuracy", "training_emissions_g", "calibration_error"
+    }  # fmt: skip
+
+
+def test_confidence_that_is_off_is_measured() -> None:
+    said = replace(GOOD, confidence={name: array * 0 + 0.6 for name, array in
+                                     GOOD.confidence.items()})  # fmt: skip
+    assert figures(said).calibration_error == pytest.approx(0.39, abs=1e-6)
+    assert refused(verdict(said)) == {"calibration_error"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "says"),
+    [
+        ("evaluate", {"data_sha256": "e" * 64}, "another test set"),
+        ("evaluate", {"data_sha256": None}, "another test set"),
+        ("train", {"provenance": {"host": "shore", "energy": "unknown", "intensity": "trace",
+                                  "clock": "system"}}, "dvc repro --force --single-item train"),
+    ],
+)  # fmt: skip
+def test_figures_that_do_not_fit_together_are_refused(
+    stage: str, changes: dict[str, Any], says: str
+) -> None:
+    made = reports(GOOD)
+    made[stage] |= changes
+    found = judge(from_reports(made, GOOD, 0.95), BUDGETS)
+    assert refused(found) == {"provenance"}
+    assert says in reason("provenance", found).detail
+
+
+def test_answers_of_another_model_are_refused() -> None:
+    found = judge(from_reports(reports(GOOD), answers(model=range(3)), 0.95), BUDGETS)
+    assert refused(found) == {"provenance"}
+    assert "answers.npz is of another model" in reason("provenance", found).detail
+
+
+def test_every_figure_says_what_it_rests_on() -> None:
+    found = verdict(answers(range(10), range(10)), {})
+    for one in found.reasons:
+        assert one.source or one.check == "provenance"
+    assert "estimated energy" in reason("inference_energy_j", found).source
+    assert "1000 test images" in reason("accuracy", found).source
+    assert "replay clock" in reason("training_emissions_g", found).source
+
+
+def test_joules_of_several_hosts_are_not_compared() -> None:
+    found = judge(replace(figures(GOOD), hosts=frozenset({"a", "b"})), BUDGETS)
+    assert refused(found) == {"break_even_inferences"}
+    assert "several hosts are not compared: a, b" in reason("break_even_inferences", found).detail
+
+
+def test_a_wide_interval_to_the_teacher_is_told_and_does_not_decide() -> None:
+    lenient = BUDGETS.model_copy(update={"accuracy_drop_max": 0.001})
+    found = judge(figures(GOOD), lenient)
+    assert found.passed
+    assert "above the limit: for information" in reason("accuracy_drop_high", found).detail
+    assert "accuracy_drop_high" in INFORM_ONLY
+
+
+def test_the_verdict_goes_through_json_and_answers_through_a_file(tmp_path: Path) -> None:
+    said = answers(range(10), range(12))
+    write_answers(tmp_path / "answers.npz", said)
+    again = read_answers(tmp_path / "answers.npz")
+    assert verdict(again, {}) == verdict(said, {})
+    content = json.loads(json.dumps(verdict(said, {}).to_json(), allow_nan=False))
+    assert {"check", "passed", "value", "limit"} <= set(content["reasons"][0])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lowtide.artifacts import FAILURE, write_text
+from lowtide.artifacts import ANSWERS, FAILURE, TRAINING, write_text
 from lowtide.cli.app import PARAMS, Json, ParamsFile, app, show
 from lowtide.errors import ArtifactError, LowtideError, ModelError, UsageError
 
@@ -64,18 +64,20 @@ def inputs(params: ParamsFile = PARAMS, as_json: Json = False) -> None:
 @app.command()
 def judge(as_json: Json = False, params: ParamsFile = PARAMS) -> None:
     """The verdict from the reports on disk, under the budgets in params.yaml; 3 if refused."""
-    from lowtide.evaluation.judge import from_reports
+    from lowtide.evaluation.answers import read_answers
+    from lowtide.evaluation.figures import from_reports
     from lowtide.evaluation.judge import judge as decide
     from lowtide.params import load_params
     from lowtide.pipeline import read_reports
     from lowtide.report.text import verdict_text
 
     reports = read_reports()
-    missing = [name for name in ("train", "distill", "prune", "quantize", "evaluate")
-               if name not in reports]  # fmt: skip
+    missing = [name for name in (*TRAINING, "evaluate", "prepare") if name not in reports]
     if missing:
         raise UsageError(f"no report of {', '.join(missing)} in reports/: run `dvc repro` first")
-    verdict = decide(from_reports(reports), load_params(params).budgets)
+    budgets = load_params(params).budgets
+    figures = from_reports(reports, read_answers(ANSWERS), budgets.confidence)
+    verdict = decide(figures, budgets)
     show(verdict.to_json(), as_json, verdict_text(verdict.to_json()))
     if not verdict.passed:
         sys.exit(3)

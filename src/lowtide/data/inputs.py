@@ -16,7 +16,8 @@ from lowtide.params import DataParams, Params
 
 
 def write_inputs(params: Params, folder: Path = artifacts.INPUTS) -> dict[str, str]:
-    """Write `data`, `teacher` and `student` into the folder; a file changes if its input has.
+    """Write `data`, `teacher`, `student` and `champion` into the folder; a file changes if its
+    input has.
 
     A student that is not named is the teacher.
     """
@@ -24,6 +25,7 @@ def write_inputs(params: Params, folder: Path = artifacts.INPUTS) -> dict[str, s
         "data": _data(params.data),
         "teacher": _factory(params.model.teacher),
         "student": _factory(params.model.student or params.model.teacher),
+        "champion": _champion(),
     }
     for name, text in found.items():
         artifacts.write_text(folder / name, text + "\n")
@@ -60,6 +62,13 @@ def sources_digest(module: str) -> str | None:
     origin = Path(spec.origin)
     root = origin.parent if spec.submodule_search_locations else origin
     return _digest(sorted(path for path in _files(root) if path.suffix == ".py"), root)
+
+
+def _champion() -> str:
+    """The file that a candidate is held against, as a task has brought it."""
+    if not artifacts.CHAMPION.exists():
+        return "none"
+    return artifacts.read_json(artifacts.CHAMPION)["sha256"] or "none"
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -9,13 +9,16 @@ import numpy as np
 
 from lowtide.data.arrays import ImageArrays
 from lowtide.data.batches import Card
-from lowtide.evaluation.accuracy import paired_drop, recall_per_class
+from lowtide.evaluation.accuracy import recall_per_class
 from lowtide.evaluation.chain import TEACHER, TEACHER_TORCH, times_less
+from lowtide.evaluation.statistics import paired_drop
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.models.factory import Classifier
 from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.runtime.probe import Turns, summary
 from lowtide.runtime.torch_model import TorchModel
+
+CONFIDENCE = 0.95  # of the intervals in tables
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,23 @@ class Candidate:
 def candidate_figures(
     candidates: Mapping[str, Candidate],
     turns: Mapping[str, Turns],
+    answers: Mapping[str, np.ndarray],
     test: ImageArrays,
     card: Card,
     *,
     batch_size: int,
     provenance: str,
 ) -> dict[str, dict[str, Any]]:
-    """By name; accuracy is of the file itself, and is paired with the exported teacher's."""
-    answers = {name: _answers(one.model, test) for name, one in candidates.items()}
+    """By name; accuracy is of the file itself, and is paired with the exported teacher's.
+
+    answers: the class, int64 [N], that each candidate names for each test image.
+    """
 
     @cache
     def expected(network: Classifier) -> np.ndarray:
-        return _answers(TorchModel(network, candidates[TEACHER].model.runtime), test)
+        in_torch = TorchModel(network, candidates[TEACHER].model.runtime)
+        named: np.ndarray = in_torch.logits(test.images).argmax(1)
+        return named
 
     figures: dict[str, dict[str, Any]] = {
         name: {
@@ -62,21 +70,16 @@ def candidate_figures(
     return figures
 
 
-def _answers(model: OnnxModel | TorchModel, test: ImageArrays) -> np.ndarray:
-    predicted: np.ndarray = model.logits(test.images).argmax(1)
-    return predicted
-
-
 def _accuracy(
     predicted: np.ndarray, teacher: np.ndarray, test: ImageArrays, num_classes: int
 ) -> dict[str, Any]:
     recalls = recall_per_class(predicted, test.labels, num_classes)
-    drop, low, high = paired_drop(teacher, predicted, test.labels)
+    paired = paired_drop(teacher, predicted, test.labels, CONFIDENCE)
     return {
         "accuracy": float((predicted == test.labels).mean()),
-        "accuracy_drop": drop,
-        "accuracy_drop_low": low,
-        "accuracy_drop_high": high,
+        "accuracy_drop": paired.drop,
+        "accuracy_drop_low": paired.low,
+        "accuracy_drop_high": paired.high,
         "worst_class_recall": min(recalls),
         "recall_per_class": recalls,
     }

@@ -2,21 +2,29 @@
 
 from typing import Any
 
+from lowtide.energy.sci import Sci
+from lowtide.energy.sources import KWH_IN_J
+from lowtide.params import Params
 from lowtide.pipeline import Reports, training_provenance
 from lowtide.pipeline import total as total_of
+from lowtide.report.card_metadata import front_matter
+from lowtide.report.energy_label import SCALE, energy_label
 from lowtide.report.text import number, verdict_text
 
 NAMED = 20  # so many classes are listed
 
 
-def model_card(reports: Reports) -> str:
+def model_card(reports: Reports, params: Params) -> str:
     """From the reports of a finished pipeline; an unknown figure says so."""
     sections = (
+        front_matter(reports),
         _what(reports),
+        _use(reports),
         f"## Verdict\n```\n{verdict_text(reports['judge'])}\n```",
         _data(reports["prepare"]["data"]),
         _figures(reports),
         _training(reports),
+        _footprint(reports, params),
         _limits(reports),
     )
     return "\n\n".join(sections) + "\n"
@@ -29,6 +37,15 @@ def _what(reports: Reports) -> str:
         f"# Image classifier, {evaluation['model']}\n"
         f"ONNX. In: uint8 images [N, {channels}, {height}, {width}], not normalised. "
         f"Out: {len(data['class_names'])} logits each."
+    )
+
+
+def _use(reports: Reports) -> str:
+    names = reports["prepare"]["data"]["class_names"]
+    return (
+        f"## Intended use\n- to tell apart {len(names)} classes of images of the kind it was "
+        "trained on\n- not for images of another kind, nor where a wrong answer harms somebody: "
+        "its errors are those under Limits"
     )
 
 
@@ -77,6 +94,27 @@ def _training(reports: Reports) -> str:
         f"{number(total_of(reports, 'run_now_emissions_g'), 'g')} if run at once\n"
         f"- intensity: {provenance['intensity']}, {provenance['clock']} clock\n"
         f"- host {provenance['host']}, commit {provenance['commit']}"
+    )
+
+
+def _footprint(reports: Reports, params: Params) -> str:
+    """Label and SCI (ISO/IEC 21031), of inference as it was probed and of training spread over the
+    inferences that are expected."""
+    evaluation = reports["evaluate"]
+    own = evaluation["candidates"][evaluation["model"]]
+    label = energy_label(own["times_less"]["teacher_torch"]["inference_energy_j"])
+    intensity, joules = evaluation.get("mean_intensity_g_per_kwh"), own["inference_energy_j"]
+    inference_g = None if None in (intensity, joules) else intensity * joules / KWH_IN_J
+    expected, training_g = params.budgets.expected_inferences, total_of(reports, "emissions_g")
+    whole = None
+    if expected and inference_g is not None and training_g is not None:
+        whole = Sci(training_g + expected * inference_g, 0.0, expected).g_per_unit
+    return (
+        f"## Energy label {label}\n- {SCALE}.\n"
+        f"- an inference: {number(inference_g, 'g CO2e')} at {number(intensity, 'g/kWh')} "
+        f"({own['provenance']} energy)\n"
+        f"- SCI: {number(whole, 'g CO2e per inference')}, training spread over {expected:.3g} "
+        "inferences; embodied carbon of hardware is not in it"
     )
 
 

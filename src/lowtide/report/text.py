@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lowtide.evaluation.judge import INFORM_ONLY
+from lowtide.evaluation.reasons import INFORM_ONLY
 
 
 def stage_line(report: Mapping[str, Any]) -> str:
@@ -32,7 +32,8 @@ def verdict_text(verdict: Mapping[str, Any]) -> str:
     lines = [f"verdict: {'passed' if verdict['passed'] else 'REFUSED'}"]
     for reason in verdict["reasons"]:
         mark = f"{outcome(reason):<4}"
-        value = "unknown" if reason["value"] is None else f"{reason['value']:.4g}"
+        absent = "none" if reason["passed"] else "unknown"
+        value = absent if reason["value"] is None else f"{reason['value']:.4g}"
         detail = f"  ({reason['detail']})" if reason["detail"] else ""
         limit = "" if reason["limit"] is None else f", limit {reason['limit']:.4g}"
         lines.append(f"  {mark} {reason['check']}: {value}{limit}{detail}")
@@ -43,7 +44,8 @@ def outcome(reason: Mapping[str, Any]) -> str:
     """ok, FAIL, or note: a figure to know that was not judged."""
     if not reason["passed"]:
         return "FAIL"
-    return "note" if reason["check"] in INFORM_ONLY else "ok"
+    informs = reason["check"] in INFORM_ONLY or reason["value"] is None
+    return "note" if informs else "ok"
 
 
 def doctor_text(checks: Sequence[Mapping[str, Any]]) -> str:

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from lowtide import artifacts
-from lowtide.artifacts import read_json, report_path, write_rows
-from lowtide.data.arrays import load_split
+from lowtide.artifacts import file_sha256, read_json, report_path, write_rows
+from lowtide.data.arrays import ImageArrays, load_split
 from lowtide.data.batches import load_card
 from lowtide.energy.counting import counting_window
 from lowtide.energy.totals import Totals
+from lowtide.evaluation.answers import CHAMPION, MODEL, Answers, answers_of, write_answers
 from lowtide.evaluation.candidates import Candidate, candidate_figures
 from lowtide.evaluation.chain import TEACHER, TEACHER_TORCH, chain_rows
+from lowtide.evaluation.champion import Rival
+from lowtide.evaluation.robustness import shifted_answers
 from lowtide.models.weights import load_model
 from lowtide.params import EvaluateParams, Params
 from lowtide.runtime.layers import layer_table
@@ -34,6 +37,7 @@ TORCH_SOURCE = {
 PROBED_IMAGES = 256
 COMPARISON, LAYERS = artifacts.REPORTS / "candidates.csv", artifacts.REPORTS / "layers.csv"
 
+Model = OnnxModel | TorchModel
 Figures = dict[str, dict[str, Any]]
 Layers = dict[str, list[dict[str, Any]]]
 
@@ -41,28 +45,34 @@ Layers = dict[str, list[dict[str, Any]]]
 def run(params: Params, context: StageContext) -> dict[str, Any]:
     exported = read_json(report_path("export"))
     test, card = load_split(artifacts.DATA, "test"), load_card(artifacts.DATA)
-    candidates = _open(exported["candidates"], params.evaluate)
-    turns, used = _probe(candidates, test.images[:PROBED_IMAGES], params.evaluate)
+    candidates, chosen = _open(exported["candidates"], params.evaluate), exported["model"]
+    champion = Rival.of_record(card, params.evaluate)
+    models: dict[str, Model] = {name: one.model for name, one in candidates.items()}
+    models |= champion.models
+    turns, used = _probe(models, test.images[:PROBED_IMAGES], params.evaluate)
+    logits = {name: model.logits(test.images) for name, model in models.items()}
     figures = candidate_figures(
-        candidates, turns, test, card,
+        candidates, turns, {name: each.argmax(1) for name, each in logits.items()}, test, card,
         batch_size=params.evaluate.batch_size, provenance=used.provenance,
     )  # fmt: skip
-    chosen = exported["model"]
+    _write_answers(logits, models, chosen, test)
     paths = {name: Path(exported["candidates"][name]["path"]) for name in (TEACHER, chosen)}
     layers = _layers(paths, figures, test.images, candidates[chosen], params.evaluate)
-    predicted = candidates[chosen].model.logits(test.images).argmax(1)
-    _write_predictions(predicted, test.labels, card.class_names)
+    _write_predictions(logits[chosen].argmax(1), test.labels, card.class_names)
     _write_tables(figures, layers, context)
     in_torch = {**figures.pop(TEACHER_TORCH), "runtime": _runtime(candidates[TEACHER_TORCH])}
     return {
         "model": chosen,
+        "model_sha256": file_sha256(paths[chosen]),
         "accuracy": figures[chosen]["accuracy"],
         "accuracy_split": "test",
         "num_images": len(test.labels),
+        "data_sha256": card.sha256,
         "runtime": _runtime(candidates[chosen]),
         "energy_sources": {name: part.source for name, part in used.components.items()},
         "candidates": figures,
         TEACHER_TORCH: in_torch,
+        CHAMPION: champion.report(logits, turns, test.labels, params.evaluate, used),
         "layers": layers,
     }
 
@@ -84,10 +94,9 @@ def _open(exported: Mapping[str, Any], params: EvaluateParams) -> dict[str, Cand
 
 
 def _probe(
-    candidates: Mapping[str, Candidate], images: np.ndarray, params: EvaluateParams
+    models: Mapping[str, Model], images: np.ndarray, params: EvaluateParams
 ) -> tuple[dict[str, Turns], Totals]:
     """In a window of its own: what other processes use while a model has its turn is not its."""
-    models = {name: one.model for name, one in candidates.items()}
     with counting_window() as window:
         turns = take_turns(
             models, images, window, batch_size=params.batch_size, num_repeats=params.num_repeats
@@ -95,6 +104,24 @@ def _probe(
         used = window.totals()
     take_latencies(models, images, turns, num_repeats=params.num_repeats)
     return turns, used
+
+
+def _write_answers(
+    logits: Mapping[str, np.ndarray], models: Mapping[str, Model], chosen: str, test: ImageArrays
+) -> None:
+    """Of the model that was chosen, its teacher and the champion, for the judge."""
+    asked = {MODEL: chosen, TEACHER: TEACHER, CHAMPION: CHAMPION}
+    said = {name: answers_of(logits[key]) for name, key in asked.items() if key in logits}
+    shifted = shifted_answers(
+        {name: models[asked[name]] for name in said if name != TEACHER}, test.images
+    )
+    answers = Answers(
+        test.labels,
+        {name: named for name, (named, _) in said.items()},
+        {name: confidence for name, (_, confidence) in said.items()},
+        shifted,
+    )
+    write_answers(artifacts.ANSWERS, answers)
 
 
 def _runtime(candidate: Candidate) -> dict[str, Any]:

@@ -3,58 +3,25 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
+from lowtide.artifacts import file_sha256
 from lowtide.errors import GateError, TrackingError
-from lowtide.registry import RegisteredVersion, champion_version, register, rollback
+from lowtide.evaluation.champion import Champion, read_champion
+from lowtide.registry import (
+    Forced,
+    RegisteredVersion,
+    champion_version,
+    fetch_champion,
+    history,
+    rollback,
+)
 from lowtide.runtime.normalisation import Normalisation
-
-EXAMPLE = np.zeros((2, 1, 2, 2), np.uint8)
-
-
-def write_model(path: Path, bias: float) -> Path:
-    """uint8 image [N, 1, 2, 2] -> logits [N, 3]."""
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
-            helper.make_node("Flatten", ["float"], ["flat"]),
-            helper.make_node("Gemm", ["flat", "w", "b"], ["logits"]),
-        ],
-        "tiny",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 1, 2, 2])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 3])],
-        [
-            helper.make_tensor("w", TensorProto.FLOAT, [4, 3], [0.1] * 12),
-            helper.make_tensor("b", TensorProto.FLOAT, [3], [bias, 0.0, 0.0]),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    onnx.save(model, path)
-    return path
-
-
-def put(store: str, path: Path, passed: bool) -> RegisteredVersion:
-    reasons = [{"check": "accuracy", "passed": passed, "value": 0.5, "limit": 0.4}]
-    return register(
-        store, model_path=path, run_id=None, verdict={"passed": passed, "reasons": reasons},
-        card="a card", input_example=EXAMPLE, metrics={"test_accuracy": 0.5},
-    )  # fmt: skip
-
-
-@pytest.fixture
-def store(checkout: Path) -> str:
-    return f"sqlite:///{checkout / 'mlflow.db'}"
-
-
-def version_of(store: str, version: int) -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient(store, store).get_model_version("lowtide-classifier", str(version))
+from tests.registry.stores import EXAMPLE, put, version_of, write_model
 
 
 def test_the_life_of_a_champion(checkout: Path, store: str) -> None:
@@ -77,7 +44,7 @@ def test_the_life_of_a_champion(checkout: Path, store: str) -> None:
     put(store, bad, passed=False)
     assert champion_version(store) == first.version
 
-    second = put(store, better, passed=True)
+    second = put(store, better, passed=True, against=good)
     assert champion_version(store) == second.version == 3
     assert version_of(store, second.version).tags["lowtide.previous_champion"] == "2"
     assert rollback(store).version == first.version
@@ -86,14 +53,18 @@ def test_the_life_of_a_champion(checkout: Path, store: str) -> None:
 
 def test_a_rollback_is_not_undone_by_the_next_run(checkout: Path, store: str) -> None:
     """A run in which all is cached registers the same file again."""
-    put(store, write_model(checkout / "good.onnx", 0.0), passed=True)
+    good = write_model(checkout / "good.onnx", 0.0)
+    put(store, good, passed=True)
     better = write_model(checkout / "better.onnx", 1.0)
-    put(store, better, passed=True)
+    put(store, better, passed=True, against=good)
     rollback(store)
-    again = put(store, better, passed=True)
+    again = put(store, better, passed=True, against=good)
     assert champion_version(store) == 1
     assert again == RegisteredVersion(2, ("candidate",), again.outcome)
     assert "version 2 was rolled back" in again.outcome
+    forced = put(store, better, passed=True, against=good, forced=Forced("ada", "it was the data"))
+    assert champion_version(store) == forced.version == 2
+    assert "lowtide.rolled_back" not in version_of(store, 2).tags
 
 
 def test_rolling_back_twice_does_not_return_to_what_was_rolled_back(
@@ -101,8 +72,11 @@ def test_rolling_back_twice_does_not_return_to_what_was_rolled_back(
 ) -> None:
     first = write_model(checkout / "first.onnx", 0.0)
     put(store, first, passed=True)
-    put(store, write_model(checkout / "second.onnx", 1.0), passed=True)
-    put(store, first, passed=True)  # the parameters were put back: the file is version 1 again
+    second = write_model(checkout / "second.onnx", 1.0)
+    put(store, second, passed=True, against=first)
+    put(
+        store, first, passed=True, against=second
+    )  # the parameters were put back: the file is version 1 again
     assert champion_version(store) == 1
     assert rollback(store).version == 2
     with pytest.raises(GateError, match="no earlier champion"):
@@ -111,10 +85,64 @@ def test_rolling_back_twice_does_not_return_to_what_was_rolled_back(
 
 
 def test_a_rollback_steps_over_versions_rolled_back_before(checkout: Path, store: str) -> None:
+    before = None
     for index, name in enumerate(("first", "second", "third")):
-        put(store, write_model(checkout / f"{name}.onnx", float(index)), passed=True)
+        model = write_model(checkout / f"{name}.onnx", float(index))
+        put(store, model, passed=True, against=before)
+        before = model
     assert rollback(store).version == 2
     assert rollback(store).version == 1
+
+
+def test_what_was_judged_against_another_champion_is_refused(checkout: Path, store: str) -> None:
+    """Two runs have been judged against the first champion; the slower one is sent back."""
+    first, second, third = (
+        write_model(checkout / f"{index}.onnx", float(index)) for index in range(3)
+    )
+    put(store, first, passed=True)
+    assert "promoted" in put(store, second, passed=True, against=first).outcome
+    late = put(store, third, passed=True, against=first)
+    assert late.aliases == ("candidate",)
+    assert "by now version 2 is champion" in late.outcome
+    assert "`python -m flows.pipeline`" in late.outcome
+    assert "against no champion" in put(store, third, passed=True).outcome
+    assert champion_version(store) == 2
+    assert "promoted" in put(store, third, passed=True, against=second).outcome
+
+
+def test_a_forced_promotion_says_who_and_why(checkout: Path, store: str) -> None:
+    good, bad = write_model(checkout / "good.onnx", 0.0), write_model(checkout / "bad.onnx", 1.0)
+    put(store, good, passed=True)
+    put(store, bad, passed=False, against=good)
+    forced = put(store, bad, passed=False, against=good, forced=Forced("ada", "a leak in the old"))
+    assert forced.version == champion_version(store) == 2
+    assert forced.outcome == "forced by ada: version 2 is champion"
+    assert version_of(store, 2).tags["lowtide.passed"] == "False"
+    rollback(store)
+    told = [(one.kind, one.version, one.before, one.by, one.why) for one in history(store)]
+    assert told == [
+        ("first", 1, None, None, None),
+        ("forced", 2, 1, "ada", "a leak in the old"),
+        ("rolled back", 1, 2, None, None),
+    ]
+
+
+@pytest.mark.usefixtures("checkout")
+def test_the_champion_is_fetched_byte_by_byte(checkout: Path, store: str) -> None:
+    assert fetch_champion(store) is None
+    assert read_champion() == Champion(None, None)
+    good, better = (write_model(checkout / f"{bias}.onnx", bias) for bias in (0.0, 1.0))
+    put(store, good, passed=True)
+    assert fetch_champion(store) == 1
+    assert (checkout / ".lowtide/champion.onnx").read_bytes() == good.read_bytes()
+    assert read_champion() == Champion(1, file_sha256(good))
+    put(store, better, passed=True, against=good)
+    assert fetch_champion(store, unless=file_sha256(better)) == 2
+    assert read_champion() == Champion(
+        1, file_sha256(good)
+    )  # what the new one was compared with stays
+    assert fetch_champion(store) == 2
+    assert read_champion() == Champion(2, file_sha256(better))
 
 
 def test_a_version_can_be_loaded_and_has_a_signature(checkout: Path, store: str) -> None:

@@ -1,0 +1,56 @@
+"""After how many inferences a model has saved what its making took."""
+
+from lowtide.energy.sources import KWH_IN_J
+from lowtide.evaluation.figures import Figures
+from lowtide.evaluation.reasons import UNKNOWN, Reason, not_there
+
+TEACHER, CHAMPION = "break_even_inferences", "champion_break_even_inferences"
+
+
+def break_even_inferences(
+    training_energy_kwh: float | None, new_j: float | None, old_j: float | None
+) -> float | None:
+    """Training energy over the joules that one inference saves.
+
+    None where a figure is unknown, or where nothing is saved: it never breaks even.
+    """
+    if training_energy_kwh is None or new_j is None or old_j is None or new_j >= old_j:
+        return None
+    return training_energy_kwh * KWH_IN_J / (old_j - new_j)
+
+
+def teacher_break_even(figures: Figures, expected: float) -> Reason:
+    """Against the teacher, which would be served had nothing been compressed. It decides."""
+    new, old = figures.inference_energy_j, figures.teacher_inference_energy_j
+    value = break_even_inferences(figures.training_energy_kwh, new, old)
+    detail = "inferences after which compression has paid for the whole training"
+    if len(figures.hosts) > 1:
+        value, detail = None, _several(figures.hosts)
+    elif value is None:
+        never = new is not None and old is not None and new >= old
+        detail = "never: an inference takes no less than the teacher's" if never else UNKNOWN
+    return Reason(TEACHER, value is not None and value <= expected, value, expected, detail)
+
+
+def champion_break_even(figures: Figures, expected: float) -> Reason:
+    """Against what serves by now; for information: a model may be made to be more accurate."""
+    champion = figures.champion
+    if champion is None:
+        return not_there(CHAMPION, expected, "no champion yet: nothing to compare with")
+    new, old = figures.inference_energy_j, champion.inference_energy_j
+    value = break_even_inferences(figures.training_energy_kwh, new, old)
+    if len(figures.hosts) > 1 or value is None:
+        return not_there(
+            CHAMPION, expected,
+            "never, or unknown: an inference is not known to take less than the champion's",
+        )  # fmt: skip
+    side = "within" if value <= expected else "above"
+    detail = f"{side} what is expected: for information, does not decide"
+    return Reason(CHAMPION, True, value, expected, detail)
+
+
+def _several(hosts: frozenset[str]) -> str:
+    return (
+        f"figures of several hosts are not compared: {', '.join(sorted(hosts))}; run "
+        "`dvc repro --force` on one of them"
+    )

@@ -1,0 +1,22 @@
+"""The MLflow model registry: versions, who is candidate and champion, and who was it when."""
+
+from lowtide.registry.fetching import fetch_champion
+from lowtide.registry.history import Event, history
+from lowtide.registry.promotion import (
+    Forced,
+    RegisteredVersion,
+    champion_version,
+    register,
+    rollback,
+)
+
+__all__ = [
+    "Event",
+    "Forced",
+    "RegisteredVersion",
+    "champion_version",
+    "fetch_champion",
+    "history",
+    "register",
+    "rollback",
+]

@@ -1,0 +1,68 @@
+"""The champion's file, brought here so that a candidate can be held against it."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+from lowtide.artifacts import CHAMPION, CHAMPION_ONNX, atomic, file_sha256, write_json
+from lowtide.errors import ArtifactError
+from lowtide.registry.client import SHA256, find_champion, open_registry
+from lowtide.registry.versions import FILE
+
+
+def fetch_champion(uri: str, unless: str | None = None) -> int | None:
+    """Write the champion's file and its record, and return its version; None: there is none.
+
+    The record says version and sha256, both null where there is no champion. A champion whose file
+    is `unless`, by sha256, leaves all as it is.
+
+    Raises:
+        ArtifactError: the file that the registry gives is not the one that was promoted.
+        TrackingError: the server does not answer; the files stay as they were.
+    """
+    if _is_new(uri):
+        _without_champion()
+        return None
+    with open_registry(uri, "give its champion") as client:
+        champion = find_champion(client)
+        if champion is None:
+            _without_champion()
+            return None
+        version, digest = int(champion.version), champion.tags.get(SHA256)
+        if digest != unless and not _is_here(digest):
+            _download(uri, client, champion)
+    if digest != unless:
+        write_json(CHAMPION, {"version": version, "sha256": digest})
+    return version
+
+
+def _is_new(uri: str) -> bool:
+    """A database that is not there yet; to ask it would make it, beside others that do."""
+    return uri.startswith("sqlite:///") and not Path(urlsplit(uri).path[1:]).exists()
+
+
+def _without_champion() -> None:
+    write_json(CHAMPION, {"version": None, "sha256": None})
+    CHAMPION_ONNX.unlink(missing_ok=True)
+
+
+def _is_here(digest: str | None) -> bool:
+    return CHAMPION_ONNX.exists() and digest == file_sha256(CHAMPION_ONNX)
+
+
+def _download(uri: str, client: Any, champion: Any) -> None:
+    from mlflow.artifacts import download_artifacts
+
+    source = client.get_model_version_download_uri(champion.name, champion.version)
+    with TemporaryDirectory() as folder:
+        path = Path(
+            download_artifacts(f"{source.rstrip('/')}/{FILE}", dst_path=folder, tracking_uri=uri)
+        )
+        if file_sha256(path) != champion.tags.get(SHA256):
+            raise ArtifactError(
+                f"version {champion.version} of {champion.name} is not the file of its tag "
+                f"{SHA256}: go back with `make rollback`"
+            )
+        with atomic(CHAMPION_ONNX) as temporary:
+            temporary.write_bytes(path.read_bytes())

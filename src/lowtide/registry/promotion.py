@@ -1,0 +1,164 @@
+"""A version enters the registry; the alias `champion` moves in one step, under the lock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lowtide.artifacts import file_sha256
+from lowtide.errors import GateError
+from lowtide.registry.client import CANDIDATE, CHAMPION, MODEL, SHA256, find_champion, open_registry
+from lowtide.registry.history import Event, Kind, champion_number, new_event, settle, write_event
+from lowtide.registry.lock import Held, promotion_lock
+from lowtide.registry.versions import create_version, find_version, version_tags
+
+PREVIOUS = "lowtide.previous_champion"  # on a version: which one it took the alias from
+ROLLED_BACK = "lowtide.rolled_back"  # on a version: it is not promoted again
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    version: int
+    aliases: tuple[str, ...]
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Forced:
+    """A promotion that a person answers for, whatever the verdict says."""
+
+    by: str
+    why: str
+
+
+def register(
+    uri: str,
+    *,
+    model_path: Path,
+    run_id: str | None,
+    verdict: Mapping[str, Any],
+    judged_against: str | None,
+    card: str,
+    input_example: np.ndarray,
+    metrics: Mapping[str, float],
+    forced: Forced | None = None,
+) -> RegisteredVersion:
+    """Make the ONNX file a version with signature and input example, and move the aliases.
+
+    `candidate` always comes to the new version, `champion` only if the verdict passed or it is
+    forced, as the last step. judged_against: sha256 of the champion that the verdict has compared
+    it with, None: of none; where another is champion by now, it stays. A version that was rolled
+    back stays what it is unless forced. The same file with the same verdict is registered once.
+
+    Raises:
+        LockedError: another promotion is under way.
+        TrackingError: the server does not answer or refuses; safe to repeat.
+    """
+    digest, passed = file_sha256(model_path), bool(verdict["passed"])
+    with open_registry(uri, f"take {model_path}") as client, promotion_lock(client) as held:
+        version = find_version(client, digest, passed) or create_version(
+            client, uri, model_path, run_id, input_example, card,
+            version_tags(verdict, digest, metrics),
+        )  # fmt: skip
+        client.set_registered_model_alias(MODEL, CANDIDATE, version.version)
+        outcome = _decide(held, version, passed, judged_against, forced)
+        champion = champion_number(client)
+    number = int(version.version)
+    aliases = (CANDIDATE, CHAMPION) if champion == number else (CANDIDATE,)
+    return RegisteredVersion(number, aliases, outcome)
+
+
+def rollback(uri: str) -> RegisteredVersion:
+    """Give `champion` back to the version that had it before.
+
+    The version that loses it is marked first, so that a run which finds its model again does not
+    promote it again.
+
+    Raises:
+        GateError: there is no champion, or no predecessor that was not rolled back itself.
+        LockedError: a promotion is under way.
+        TrackingError: the server does not answer; safe to repeat.
+    """
+    with open_registry(uri, "roll back") as client, promotion_lock(client) as held:
+        current = find_champion(client)
+        previous = None if current is None else _predecessor(client, current)
+        if current is None or previous is None:
+            raise GateError(f"{MODEL} has no earlier champion to go back to")
+        client.set_model_version_tag(MODEL, str(current.version), ROLLED_BACK, "True")
+        _move(held, settle(client), previous, int(current.version), "rolled back")
+    return RegisteredVersion(previous, (CHAMPION,), f"rolled back to version {previous}")
+
+
+def champion_version(uri: str) -> int | None:
+    with open_registry(uri, "name its champion") as client:
+        return champion_number(client)
+
+
+def _predecessor(client: Any, version: Any) -> int | None:
+    """The champion before `version`, passing over those that were rolled back."""
+    seen = {str(version.version)}
+    while (previous := version.tags.get(PREVIOUS)) and previous not in seen:
+        seen.add(previous)
+        version = client.get_model_version(MODEL, previous)
+        if ROLLED_BACK not in version.tags:
+            return int(version.version)
+    return None
+
+
+def _decide(
+    held: Held, version: Any, passed: bool, judged_against: str | None, forced: Forced | None
+) -> str:
+    """Move the alias, or say why it stays."""
+    events = settle(held.client)
+    number, current = int(version.version), find_champion(held.client)
+    before = None if current is None else int(current.version)
+    if before == number:
+        return f"version {number} is champion already"
+    if forced is None:
+        refusal = _refusal(version, passed, judged_against, current)
+        if refusal is not None:
+            return refusal
+    elif ROLLED_BACK in version.tags:
+        held.client.delete_model_version_tag(MODEL, str(number), ROLLED_BACK)
+    kind: Kind = "forced" if forced else "promoted" if current else "first"
+    if before is not None:
+        held.client.set_model_version_tag(MODEL, str(number), PREVIOUS, str(before))
+    _move(held, events, number, before, kind, forced)
+    if forced is not None:
+        return f"forced by {forced.by}: version {number} is champion"
+    return f"promoted: version {number} is champion{'' if current else ', the first one'}"
+
+
+def _refusal(version: Any, passed: bool, judged_against: str | None, current: Any) -> str | None:
+    if not passed:
+        return "refused: champion stays"
+    if ROLLED_BACK in version.tags:
+        return (
+            f"passed, but version {version.version} was rolled back: champion stays; "
+            f"delete its tag {ROLLED_BACK} to allow it"
+        )
+    serving = None if current is None else current.tags.get(SHA256)
+    if serving != judged_against:
+        known = "no champion" if judged_against is None else "another champion"
+        now = "none is" if current is None else f"version {current.version} is"
+        return (
+            f"passed against {known}, but by now {now} champion, and stays: run "
+            "`python -m flows.pipeline` to judge it anew"
+        )
+    return None
+
+
+def _move(
+    held: Held, events: list[Event], version: int, before: int | None, kind: Kind,
+    forced: Forced | None = None,
+) -> None:  # fmt: skip
+    """The record of what is about to be, the alias in one step, the record that it has been."""
+    client = held.client
+    by, why = (None, None) if forced is None else (forced.by, forced.why)
+    event = new_event(events, kind, version, before, by, why)
+    write_event(client, event)
+    held.require()
+    client.set_registered_model_alias(MODEL, CHAMPION, str(version))
+    write_event(client, replace(event, state="done"))
