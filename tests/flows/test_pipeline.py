@@ -121,6 +121,10 @@ def test_an_impossible_budget_is_a_refusal_and_no_error(project: Any, first_run:
     champion = alias(project, "champion")
     project.edit(budgets={"inference_energy_j_max": 1e-12})
     printed = project.flow().stdout
+    assert report(project, "evaluate")["champion"]["version"] == champion
+    assert json.loads((project.folder / "reports/verdict.json").read_text())["champion"] == {
+        "version": champion, "sha256": report(project, "evaluate")["champion"]["sha256"]
+    }  # fmt: skip
     assert "REFUSED" in printed
     assert alias(project, "champion") == champion
     assert alias(project, "candidate") > champion
@@ -137,6 +141,31 @@ def test_a_rollback_without_an_earlier_champion_is_refused(project: Any, first_r
     assert done.returncode == 3
     assert "no earlier champion" in done.stderr
     assert alias(project, "champion") == 1
+
+
+def test_a_forced_promotion_is_recorded_and_can_be_rolled_back(
+    project: Any, first_run: str
+) -> None:
+    """Of the model that the budget above refused."""
+    assert first_run
+    forced = project.run(
+        sys.executable, "-m", "flows.promote", "--force", "--by", "ada", "--why", "a trial"
+    )
+    version = alias(project, "candidate")
+    assert forced.stdout.strip().endswith(f"forced by ada: version {version} is champion")
+    assert alias(project, "champion") == version
+    project.run(sys.executable, "-m", "flows.rollback")
+    assert alias(project, "champion") == 1
+    told = json.loads(project.run("lowtide", "champions", "--json").stdout)["champions"]
+    assert [(one["kind"], one["version"], one["by"]) for one in told] == [
+        ("first", 1, None), ("forced", version, "ada"), ("rolled back", 1, None)
+    ]  # fmt: skip
+
+
+def test_force_without_who_and_why_is_a_wrong_call(project: Any) -> None:
+    done = project.run(sys.executable, "-m", "flows.promote", "--force", check=False)
+    assert done.returncode == 2
+    assert "--by WHO and --why WHY" in done.stderr
 
 
 def test_a_rollback_without_a_server_is_an_error_and_no_refusal(project: Any) -> None:

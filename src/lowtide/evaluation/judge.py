@@ -55,10 +55,8 @@ def _of_accuracy(figures: Figures, budgets: BudgetParams) -> tuple[Reason, ...]:
     )
     return (
         at_least("accuracy", figures.accuracy, budgets.accuracy_min),
-        at_most(
-            "accuracy_drop", drop and drop.drop, budgets.accuracy_drop_max, _told(drop, "teacher")
-        ),
-        informs("accuracy_drop_high", drop and drop.high, budgets.accuracy_drop_max, bound),
+        at_most("accuracy_drop", _drop(drop), budgets.accuracy_drop_max, _told(drop, "teacher")),
+        informs("accuracy_drop_high", _high(drop), budgets.accuracy_drop_max, bound),
         at_least("worst_class_recall", figures.worst_class_recall, budgets.worst_class_recall_min),
         at_most("calibration_error", figures.calibration_error, budgets.calibration_error_max),
         at_least("onnx_agreement", figures.onnx_agreement, budgets.onnx_agreement_min),
@@ -86,7 +84,7 @@ def _against_champion(
     shifted = "" if robust is None else f"{_points(robust)} under noise, blur and brightness"
     return (
         at_most(
-            "champion_drop_high", drop and drop.high, budgets.champion_drop_max,
+            "champion_drop_high", _high(drop), budgets.champion_drop_max,
             _standing(drop, champion, budgets.confidence, budgets.champion_drop_max),
         ),
         at_most(
@@ -122,6 +120,14 @@ def _told(drop: PairedDrop | None, reference: str) -> str:
         f"{_points(drop.drop)} against the {reference}: {drop.lost} images lost, {drop.won} won, "
         f"p {drop.p_value:.2g}"
     )
+
+
+def _drop(drop: PairedDrop | None) -> float | None:
+    return None if drop is None else drop.drop
+
+
+def _high(drop: PairedDrop | None) -> float | None:
+    return None if drop is None else drop.high
 
 
 def _points(drop: float) -> str:

@@ -17,7 +17,8 @@ BATCH = 500  # images that are shifted at a time
 
 def _noise(images: np.ndarray, start: int) -> np.ndarray:
     drawn = np.random.default_rng([0, start]).standard_normal(images.shape, np.float32)
-    return images + np.float32(NOISE) * drawn
+    noisy: np.ndarray = images + np.float32(NOISE) * drawn
+    return noisy
 
 
 def _blur(images: np.ndarray, start: int) -> np.ndarray:  # noqa: ARG001
@@ -40,7 +41,8 @@ SHIFTS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
 
 def shifted(shift: str, images: np.ndarray, start: int = 0) -> np.ndarray:
     """uint8 [N, C, H, W] of the same; `start`: the first image's number in its split."""
-    return np.clip(np.rint(SHIFTS[shift](images, start)), 0, 255).astype(np.uint8)
+    pixels: np.ndarray = np.clip(np.rint(SHIFTS[shift](images, start)), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def shifted_answers(

@@ -1,5 +1,6 @@
 """The MLflow model registry: versions, who is candidate and champion, and who was it when."""
 
+from lowtide.registry.client import CANDIDATE, CHAMPION, MODEL
 from lowtide.registry.fetching import fetch_champion
 from lowtide.registry.history import Event, history
 from lowtide.registry.promotion import (
@@ -11,6 +12,9 @@ from lowtide.registry.promotion import (
 )
 
 __all__ = [
+    "CANDIDATE",
+    "CHAMPION",
+    "MODEL",
     "Event",
     "Forced",
     "RegisteredVersion",
