@@ -40,9 +40,8 @@ def promote(run_id: str | None, forced: Forced | None = None) -> RegisteredVersi
     somebody answers for it."""
     from lowtide.data.arrays import load_split
 
-    reports = read_reports()
-    verdict = artifacts.read_json(artifacts.VERDICT)
-    path, against = Path(reports["export"]["model_path"]), verdict["champion"]
+    verdict, reports = artifacts.read_json(artifacts.VERDICT), read_reports()
+    path, against = Path(reports["export"]["model_path"]), verdict.get("champion")
     _require_judged(path, reports)
     return register(
         tracking_uri(),
@@ -59,7 +58,7 @@ def promote(run_id: str | None, forced: Forced | None = None) -> RegisteredVersi
 
 def _require_judged(path: Path, reports: Reports) -> None:
     """The verdict is about one file, by its sha256; no other one gets through on it."""
-    if artifacts.file_sha256(path) != reports["evaluate"]["model_sha256"]:
+    if artifacts.file_sha256(path) != reports["evaluate"].get("model_sha256"):
         raise GateError(
             f"{path} is not the file that reports/evaluate.json is about: run `dvc repro`, which "
             "judges it"

@@ -4,22 +4,25 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from lowtide.artifacts import LEDGER, STAGES, STATE, report_path
+from lowtide.artifacts import ANSWERS, LEDGER, STAGES, STATE, report_path
 from lowtide.cli import app
 from lowtide.energy.ledger import Ledger
 from lowtide.errors import LockedError, UsageError
+from lowtide.evaluation.answers import read_answers
 from lowtide.lock import HELD, pipeline_lock
 from lowtide.params import load_params
 from lowtide.report.passport import HTML, write_passport
 from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.session import load_session
 from lowtide.stages.run import run_stage
+from tests.evaluation.champions import bring
 
 CLASSES = ("dark", "middle", "light, almost white")
 
@@ -83,7 +86,8 @@ def test_an_image_folder_runs_through_to_a_verdict(finished: Path) -> None:
 
     judged = CliRunner().invoke(app, ["judge", "--json"])
     assert judged.exit_code == (0 if reports["judge"]["passed"] else 3)
-    assert json.loads(judged.stdout)["reasons"]
+    assert json.loads(judged.stdout)["champion"] is None
+    _require_beside_champion(reports)
 
     write_passport(load_params(Path("params.yaml")))
     page = HTML.read_text()
@@ -101,6 +105,24 @@ def test_an_image_folder_runs_through_to_a_verdict(finished: Path) -> None:
         rows = list(csv.DictReader(file))
     assert {name for row in rows for name in row.values()} <= set(CLASSES)
     assert len(rows) == reports["evaluate"]["num_images"]
+
+
+def _require_beside_champion(reports: dict[str, dict[str, Any]]) -> None:
+    """Its teacher as champion: on the same images, and in the verdict."""
+    bring(Path("artifacts/teacher.fp32.onnx"), 3)
+    for stage in ("evaluate", "judge"):
+        run_stage(stage)
+    champion = json.loads(report_path("evaluate").read_text())["champion"]
+    assert champion["accuracy"] == reports["evaluate"]["candidates"]["teacher"]["accuracy"]
+    assert champion["latency_ms_p95"] > 0
+    verdict = json.loads(report_path("judge").read_text())
+    assert verdict["champion"] == {"version": 3, "sha256": champion["sha256"]}
+    reasons = {reason["check"]: reason for reason in verdict["reasons"]}
+    assert reasons["champion_drop_high"]["value"] is not None
+    assert reasons["robustness_drop_high"]["value"] is not None
+    assert reasons["provenance"]["passed"], reasons["provenance"]["detail"]
+    answers = read_answers(ANSWERS)
+    assert np.array_equal(answers.named["champion"], answers.named["teacher"])
 
 
 def test_an_unknown_stage_lists_the_known_ones(write_params: Callable[..., Path]) -> None:
