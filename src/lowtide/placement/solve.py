@@ -71,7 +71,7 @@ def equal_split(problem: Problem) -> Placement:
     Capacity is not looked at.
     """
     shares = problem.reach / problem.reach.sum(axis=1, keepdims=True)
-    return Placement(problem, shares, problem.reach.any(axis=0), np.nan)
+    return Placement(problem, shares, np.asarray(problem.reach.any(axis=0)), np.nan)
 
 
 def _optimum(model: Model) -> Placement | None:
