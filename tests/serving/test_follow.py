@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from onnx import numpy_helper
 
 from lowtide.registry import MODEL, register
+from lowtide.registry.client import SHA256, find_champion, open_registry
 from lowtide.serving.server import Settings
 from tests.runtime.files import write_classifier
 from tests.serving.running import IMAGES, NAME, Served, pixels, serving, settings_of
@@ -45,9 +46,15 @@ def put(uri: str, path: Path) -> str:
     """Make the file the champion; its version."""
     done = register(
         uri, model_path=path, run_id=None, verdict={"passed": True, "reasons": []},
-        card="", input_example=IMAGES, metrics={},
+        judged_against=_champion_sha256(uri), card="", input_example=IMAGES, metrics={},
     )  # fmt: skip
     return str(done.version)
+
+
+def _champion_sha256(uri: str) -> str | None:
+    with open_registry(uri, "name its champion") as client:
+        champion = find_champion(client)
+        return None if champion is None else champion.tags[SHA256]
 
 
 def put_quickly(settings: Settings, path: Path) -> str:
