@@ -28,12 +28,12 @@ from lowtide.placement.sites import Availability
 from lowtide.placement.solve import solve
 
 NUM_SITES, NUM_GROUPS, NUM_HOURS = 50, 20, 24
-MAIN = "200 ms, 3 times the capacity"
+MAIN = "200 ms, room 3"
 SETTINGS = {
     MAIN: Setting(200.0, 3.0),
-    "100 ms, 3 times the capacity": Setting(100.0, 3.0),
-    "200 ms, 2 times the capacity": Setting(200.0, 2.0),
-    "100 ms, 2 times the capacity": Setting(100.0, 2.0),
+    "100 ms, room 3": Setting(100.0, 3.0),
+    "200 ms, room 2": Setting(200.0, 2.0),
+    "100 ms, room 2": Setting(100.0, 2.0),
 }
 FIRST = datetime(2022, 4, 24, tzinfo=UTC)  # all ten traces, shifted, cover the time from here
 NUM_WEEKS, QUICK_WEEKS = 32, 4
@@ -181,6 +181,8 @@ def _table(result: Mapping[str, Any]) -> Table:
                 f"{figures['latency_ms_p95_max']:.0f}",
                 f"{figures['latency_ms_p95_mean']:.0f}",
             )
+        if one["left_out"]:
+            table.add_row(setting, f"{len(one['left_out'])} days cannot be placed or lack data")
     table.caption = (
         f"{result['num_sites']} sites x {result['num_groups']} groups x "
         f"{result['num_hours']} hours: {result['seconds']:.1f} s, "
