@@ -1,10 +1,13 @@
 """Requests that are not what the protocol or the model asks for are refused with their reason."""
 
+import contextlib
 import json
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lowtide.errors import RequestError
 from lowtide.serving.protocol import InferRequest, Signature, parse_request, render_response
@@ -108,3 +111,27 @@ def test_the_response_echoes_the_id() -> None:
     assert content["outputs"] == [
         {"name": "logits", "datatype": "FP32", "shape": [1, 3], "data": [0.5, 1.0, 2.0]}
     ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+@given(key=st.sampled_from(["name", "shape", "datatype", "data", "parameters"]), value=JSON)
+def test_whatever_a_tensor_says_is_an_array_or_a_refusal(key: str, value: Any) -> None:
+    body = json.dumps({"inputs": [{**TENSOR, key: value}]}).encode()
+    with contextlib.suppress(RequestError):
+        assert parse_request(body, None, SIGNATURE, 4).images.shape == (1, 1, 2, 2)
+
+
+@given(content=JSON, outputs=JSON, parameters=JSON, given_id=JSON)
+def test_whatever_a_request_says_is_an_answer_or_a_refusal(
+    content: Any, outputs: Any, parameters: Any, given_id: Any
+) -> None:
+    whole = {"inputs": [TENSOR], "outputs": outputs, "parameters": parameters, "id": given_id}
+    for body in (content, whole):
+        with contextlib.suppress(RequestError):
+            parse_request(json.dumps(body).encode(), None, SIGNATURE, 4)
