@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 
 from lowtide.runtime.onnx_model import OnnxModel
+from lowtide.serving.tiers import TierParams, Tiers
 from tests.runtime.files import write_classifier
-from tests.serving.running import IMAGES, LIMITS, NAME, Served, pixels, serving, settings_of
+from tests.serving.fixed import FixedGrid
+from tests.serving.running import IMAGES, LIMITS, NAME, Served, grid, pixels, serving, settings_of
 
 INFER = f"/v2/models/{NAME}/infer"
 
@@ -189,3 +191,31 @@ def test_a_request_without_a_model_is_told_to_come_back(tmp_path: Path) -> None:
         assert running.client.get("/v2/health/ready").status_code == 503
         answer = running.infer(pixels())
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_in_a_dirty_hour_a_smaller_variant_answers_and_says_so(path: Path) -> None:
+    """The variant is another file; who asks for the champion's version gets that one."""
+    small = write_classifier(path.parent / "small.onnx", width=8)
+    tier = TierParams(name="small", model=small, accuracy=0.89, above_g_per_kwh=200)
+    tiers = Tiers(accuracy_drop_max=0.02, champion_accuracy=0.9, carbon_tiers=(tier,))
+    with serving(settings_of(path.parent, path, grid=grid(FixedGrid(300)), tiers=tiers)) as running:
+        _wait_for_intensity(running)
+        answer = running.infer(pixels()).json()
+        assert answer["parameters"]["tier"] == "small"
+        assert answer["parameters"]["intensity_g_per_kwh"] == 300
+        found = np.array(answer["outputs"][0]["data"], np.float32).reshape(3, 4)
+        assert np.allclose(found, OnnxModel(small, 1).run(IMAGES), rtol=1e-5)
+        champion = next(
+            version for version in running.client.get(f"/v2/models/{NAME}").json()["versions"]
+            if version != answer["model_version"]
+        )  # fmt: skip
+        url = f"/v2/models/{NAME}/versions/{champion}/infer"
+        forced = running.client.post(url, json={"inputs": [pixels()]}).json()
+        assert forced["parameters"]["tier"] == "champion"
+
+
+def _wait_for_intensity(running: Served) -> None:
+    deadline = time.monotonic() + 60
+    while running.service.intensity.g_per_kwh is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
