@@ -23,9 +23,7 @@ from lowtide.serving.service import Service
 from lowtide.serving.tiers import Tiers
 
 NAME = "lowtide-classifier"
-LIMITS = Limits(
-    body_bytes=100_000, images=16, in_flight=64, queued_images=64, header_s=0.5, body_s=0.5
-)
+LIMITS = Limits(body_bytes=100_000, images=16, in_flight=64, header_s=0.5, body_s=0.5)
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 3, 8, 8), dtype=np.uint8)
 
 

@@ -55,7 +55,7 @@ def serve(
     log_to_stderr()
     limits = Limits(
         body_bytes=int(max_body_mib * MIB), images=max_images, in_flight=max_in_flight,
-        queued_images=max_queue, header_s=header_timeout_s, body_s=body_timeout_s,
+        header_s=header_timeout_s, body_s=body_timeout_s,
     )  # fmt: skip
     serve_forever(
         Settings(

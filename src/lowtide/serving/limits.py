@@ -19,7 +19,6 @@ class Limits:
     body_bytes: int
     images: int  # in one request
     in_flight: int  # requests
-    queued_images: int
     header_s: float
     body_s: float
 

@@ -34,7 +34,6 @@ class ServedModel:
         self._model, self.signature = model, signature
         self.name, self.version, self.sha256, self.figures = name, version, sha256, figures
         self.labels = _labels(model, signature.num_classes)
-        self.runtime = model.runtime
 
     @classmethod
     def open(
