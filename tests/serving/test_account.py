@@ -3,7 +3,6 @@
 import math
 
 import pytest
-from pytest import approx
 
 from lowtide.clock import SystemClock
 from lowtide.energy.counting import CountingWindow
@@ -54,14 +53,16 @@ def test_joules_and_grams_of_late(metrics: Metrics, intensity: PresentIntensity)
         account.note_run(4, 0.001)
         source.energy_j = energy_j
         account.sample(window)
-    assert account.lately.request_energy_j == approx(8)
-    assert account.lately.image_energy_j == approx(2)
+    assert account.lately.request_energy_j == pytest.approx(8)
+    assert account.lately.image_energy_j == pytest.approx(2)
     in_runtime = account.lately.inference_energy_j
     assert in_runtime is not None
     assert 0 < in_runtime < 2, "HTTP has its part"
-    assert account.emissions_g(8) == approx(8 / KWH_IN_J * 1.5 * 200)
-    assert shown(metrics, 'lowtide_energy_joules_total{provenance="estimated"}') == approx(16)
-    assert shown(metrics, "lowtide_request_energy_joules") == approx(8)
+    assert account.emissions_g(8) == pytest.approx(8 / KWH_IN_J * 1.5 * 200)
+    assert shown(metrics, 'lowtide_energy_joules_total{provenance="estimated"}') == pytest.approx(
+        16
+    )
+    assert shown(metrics, "lowtide_request_energy_joules") == pytest.approx(8)
 
 
 def test_a_lost_source_makes_it_unknown(metrics: Metrics, intensity: PresentIntensity) -> None:
