@@ -131,7 +131,7 @@ def _high(drop: PairedDrop | None) -> float | None:
 
 
 def _points(drop: float) -> str:
-    return f"{-100 * drop:+.2f} points"
+    return f"{0.0 - 100 * drop:+.2f} points"
 
 
 def _of_cost(figures: Figures, budgets: BudgetParams) -> tuple[Reason, ...]:
