@@ -67,6 +67,8 @@ def test_it_holds_what_a_device_needs(bundle: Path, model: Path) -> None:
         "requirements.txt", "run.py",
     }  # fmt: skip
     assert (bundle / "labels.txt").read_text().split() == LABELS
+    requirements = (bundle / "requirements.txt").read_text().splitlines()
+    assert [line.partition("==")[0] for line in requirements] == ["numpy", "onnxruntime"]
     assert (bundle / "model.onnx").read_bytes() == model.read_bytes()
     checked = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=bundle)
     assert checked.returncode == 0

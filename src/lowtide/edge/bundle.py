@@ -4,7 +4,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
-from importlib import metadata
+from importlib import import_module
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -44,12 +44,17 @@ def bundle_members(model: Path, about: Mapping[str, Any]) -> dict[str, bytes]:
         "README.md": _readme(about),
         "labels.txt": "".join(f"{label}\n" for label in about["labels"]),
         "model.json": json.dumps(about, indent=2, allow_nan=False) + "\n",
-        "requirements.txt": "".join(f"{name}=={metadata.version(name)}\n" for name in NEEDED),
+        "requirements.txt": "".join(_requirement(name) for name in NEEDED),
         **{name: (DEVICE / name).read_text(encoding="utf-8") for name in ("images.py", "run.py")},
     }
     members = {name: text.encode() for name, text in texts.items()}
     members["model.onnx"] = model.read_bytes()
     return members | {SUMS: checksums(members)}
+
+
+def _requirement(name: str) -> str:
+    """Of the module: the package may be called otherwise here, onnxruntime-gpu for instance."""
+    return f"{name}=={import_module(name).__version__}\n"
 
 
 def checksums(members: Mapping[str, bytes]) -> bytes:
