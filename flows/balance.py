@@ -14,6 +14,7 @@ from lowtide.placement.plan import Plan
 from lowtide.placement.sites import Nginx, Sites, load_sites
 from tasks.nginx import alone, live_plan, swap_upstreams
 from tasks.placing import read_problem
+from tasks.server import start_own_server
 from tasks.tokens import load_tokens
 
 
@@ -53,6 +54,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("lowtide: give the sites file: python -m flows.balance sites.yaml", file=sys.stderr)
         return 2
+    start_own_server()
     state = balance(Path(sys.argv[1]), return_state=True)
     failed = not state.is_completed()
     print(f"lowtide: {state.message}", file=sys.stderr if failed else sys.stdout)

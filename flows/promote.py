@@ -10,6 +10,7 @@ from prefect.states import Completed, Failed, State
 from lowtide.errors import LowtideError, RefusalError, UsageError
 from lowtide.registry import Forced
 from tasks.promote import promote, publish, recorded_run
+from tasks.server import start_own_server
 
 
 @flow(name="promote")
@@ -41,6 +42,7 @@ def main(
     if force != bool(by and why) or bool(by) != bool(why):
         print("lowtide: --force, --by WHO and --why WHY go together", file=sys.stderr)
         sys.exit(UsageError.exit_code)
+    start_own_server()
     state = promote_candidate(by, why, return_state=True)
     if state.is_completed():
         print(state.message)

@@ -7,6 +7,7 @@ from prefect.states import Completed, Failed, State
 
 from lowtide.errors import LowtideError, RefusalError
 from tasks.promote import roll_back
+from tasks.server import start_own_server
 
 
 @flow(name="rollback")
@@ -22,6 +23,7 @@ def rollback_champion() -> State:
 
 
 def main() -> int:
+    start_own_server()
     state = rollback_champion(return_state=True)
     if state.is_completed():
         print(state.message)
