@@ -22,8 +22,8 @@ def start_own_server() -> None:
         SubprocessASGIServer().start(START_S)
     except RuntimeError as error:
         raise SystemExit(
-            f"lowtide: Prefect's temporary server did not start in {START_S} s ({error}): try again, "
-            "or name a running server in PREFECT_API_URL"
+            f"lowtide: Prefect's temporary server did not start in {START_S} s ({error}): "
+            "try again, or name a running server in PREFECT_API_URL"
         ) from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, spared)

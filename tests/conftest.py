@@ -11,6 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
+
+# The same examples each time: a failure is of the change, not of the day. To look for new ones:
+# HYPOTHESIS_PROFILE=default.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 ROOT = Path(__file__).parent.parent
 
