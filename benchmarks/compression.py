@@ -137,7 +137,8 @@ def _rows(
         provenance = window.totals().provenance
         take_latencies(models, test.images[:1], turns, num_repeats=repeats)
         card = load_card(taught_by.artifacts / "data")
-        figures = candidate_figures(candidates, turns, test, card, batch_size=BATCH_SIZE,
+        answers = {name: model.logits(test.images).argmax(1) for name, model in models.items()}
+        figures = candidate_figures(candidates, turns, answers, test, card, batch_size=BATCH_SIZE,
                                     provenance=provenance)  # fmt: skip
     making = _making(taught_by, chains, bought)
     return {name: {**_row(one), **making.get(name, {})} for name, one in figures.items()}

@@ -48,7 +48,8 @@ def bare_environment(folder: Path) -> Path:
         for path in Path(source).iterdir():
             if path.name.partition(".")[0] in NEEDED:
                 target = folder / Path(source).relative_to(sys.prefix) / path.name
-                target.exists() or target.symlink_to(path)
+                if not target.exists():
+                    target.symlink_to(path)
     return folder / "bin/python"
 
 
