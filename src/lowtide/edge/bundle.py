@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from lowtide.artifacts import atomic
+from lowtide.artifacts import atomic, file_sha256
 from lowtide.edge.description import describe
 
 DEVICE = Path(__file__).with_name("device")
@@ -32,7 +32,7 @@ def write_bundle(model: Path, target: Path) -> dict[str, Any]:
     return {
         "path": str(target),
         "size_bytes": target.stat().st_size,
-        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+        "sha256": file_sha256(target),
         "files": list(members),
         "labels": about["labels"],
     }

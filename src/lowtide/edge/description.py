@@ -1,11 +1,10 @@
 """What a model takes and answers, and what is known of it: `model.json` beside the file."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from lowtide.artifacts import read_json, report_path
+from lowtide.artifacts import file_sha256, read_json, report_path
 from lowtide.errors import ModelError
 from lowtide.runtime.normalisation import Normalisation
 from lowtide.runtime.onnx_model import OnnxModel
@@ -41,7 +40,7 @@ def describe(path: Path) -> dict[str, Any]:
         "mean": normalisation and list(normalisation.mean),
         "std": normalisation and list(normalisation.std),
         "size_bytes": path.stat().st_size,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": file_sha256(path),
         "made": {name: model.metadata.get(f"lowtide.{name}") for name in MAKING},
         "measured": measured(path),
     }

@@ -29,11 +29,15 @@ def open_registry(uri: str, asked: str) -> Iterator[Any]:
 
 
 def find_champion(client: Any) -> Any:
+    return find_holder(client, CHAMPION)
+
+
+def find_holder(client: Any, alias: str) -> Any:
     """The version that has the alias; None where none has."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version_by_alias(MODEL, CHAMPION)
+        return client.get_model_version_by_alias(MODEL, alias)
     except MlflowException as error:
         if error.error_code in {MISSING, "INVALID_PARAMETER_VALUE"}:
             return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from lowtide.artifacts import atomic
 from lowtide.errors import ModelError, TrackingError, first_line
-from lowtide.registry import MODEL
+from lowtide.registry.client import MODEL, SHA256, find_holder
 from lowtide.serving.model import Figures, check_file
 from lowtide.tracking.sender import limit_retries, redact
 
@@ -33,18 +33,13 @@ def look(uri: str, alias: str) -> Entry | None:
         TrackingError: the registry does not answer, or there is none.
     """
     _require_database(uri)
-    from mlflow.exceptions import MlflowException
-
     with _client(uri, f"say who is {alias}") as client:
-        try:
-            version = client.get_model_version_by_alias(MODEL, alias)
-        except MlflowException as error:
-            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                return None
-            raise
+        version = find_holder(client, alias)
+    if version is None:
+        return None
     tags = version.tags
     figures = Figures(_number(tags, "test_accuracy"), _number(tags, "inference_energy_j"))
-    return Entry(str(version.version), tags.get("lowtide.sha256"), figures)
+    return Entry(str(version.version), tags.get(SHA256), figures)
 
 
 def download(uri: str, entry: Entry, path: Path) -> None:
