@@ -163,16 +163,3 @@ def test_notes_are_kept_beside_the_weights(tmp_path: Path) -> None:
     assert load_model(path)[1].factory == spec().factory
     path.write_text("damaged")
     assert read_notes(path) is None
-
-
-def test_attention_counts_by_its_projections() -> None:
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            tokens = images.flatten(2).transpose(1, 2)  # [N, 16, 8]
-            return self.attention(tokens, tokens, tokens)[0].mean(1)  # type: ignore[no-any-return]
-
-    assert count_macs(Net(), (8, 4, 4)) == 16 * (3 * 8 * 8 + 8 * 8)

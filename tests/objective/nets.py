@@ -7,6 +7,7 @@ from lowtide.models.factory import ModelSpec, build
 
 SHAPE = (3, 8, 8)
 COST = {"conv3x3": 1e-9, "conv1x1": 3e-9, "grouped conv3x3": 5e-9, "linear": 2e-9}
+COST |= {"products": 2e-9, "convtranspose2d": 4e-9, "conv1d": 3e-9}
 
 
 class Depthwise(nn.Module):
@@ -24,6 +25,30 @@ class Depthwise(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         features = self.point(self.depth(self.stem(images).relu()).relu()).relu()
         return self.head(features.mean((2, 3)))  # type: ignore[no-any-return]
+
+
+class Grouped(nn.Module):
+    """Grouped convolutions in a bottleneck, as in ResNeXt, and on the residual stream itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16))
+        self.reduce = nn.Sequential(nn.Conv2d(16, 24, 1, bias=False), nn.BatchNorm2d(24))
+        self.group = nn.Sequential(
+            nn.Conv2d(24, 48, 3, padding=1, groups=3, bias=False), nn.BatchNorm2d(48)
+        )
+        self.expand = nn.Sequential(nn.Conv2d(48, 16, 1, bias=False), nn.BatchNorm2d(16))
+        self.last = nn.Sequential(
+            nn.Conv2d(16, 16, 3, padding=1, groups=2, bias=False), nn.BatchNorm2d(16)
+        )
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        stream = self.stem(images).relu()
+        inner = self.group(self.reduce(stream).relu()).relu()
+        stream = (stream + self.expand(inner)).relu()
+        stream = (stream + self.last(stream)).relu()
+        return self.head(stream.mean((2, 3)))  # type: ignore[no-any-return]
 
 
 class Added(nn.Module):
@@ -94,6 +119,24 @@ class Tokens(nn.Module):
         return self.head(self.second(self.first(tokens).relu()).relu().mean(1))  # type: ignore[no-any-return]
 
 
+class Attention(nn.Module):
+    """One projection to queries, keys and values; its code takes heads of any width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads, self.scale = 4, 8**-0.5
+        self.first, self.qkv = nn.Linear(3, 16), nn.Linear(16, 96, bias=False)
+        self.proj, self.head = nn.Linear(32, 16), nn.Linear(16, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.first(images.flatten(2).transpose(1, 2)).relu()
+        parts = self.qkv(tokens).chunk(3, dim=-1)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        scores = (q @ k.transpose(-1, -2) * self.scale).softmax(-1)
+        tokens = tokens + self.proj((scores @ v).transpose(1, 2).flatten(2))
+        return self.head(tokens.mean(1))  # type: ignore[no-any-return]
+
+
 def residual() -> nn.Module:
     return build(ModelSpec("tidenet-xs", 3, (8, 8), 4, (0.0,) * 3, (1.0,) * 3))
 
@@ -129,9 +172,11 @@ NETS = {
     "depthwise": Depthwise,
     "hidden linear": hidden_linear,
     "plain": plain,
+    "grouped": Grouped,
     "added": lambda: Added(norm=True),
     "head first": HeadFirst,
     "tokens": Tokens,
+    "attention": Attention,
     "concatenated": Concatenated,
     "scaled": Scaled,
 }

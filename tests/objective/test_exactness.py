@@ -2,12 +2,14 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lowtide.objective.exactness import inexact_groups
 from lowtide.objective.gates import Gates
 from lowtide.objective.groups import find_groups
 from lowtide.objective.learning import GateLearning
+from tests.objective import nets
 from tests.objective.nets import COST, NETS, SHAPE, made
 
 
@@ -35,6 +37,35 @@ def test_what_a_sigmoid_follows_is_left_alone(mixed: nn.Module) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, mixed.parameters(), strict=True))
     assert mixed.training
     assert not any(module._forward_hooks for module in mixed.modules())
+
+
+class OwnScale(nets.Attention):
+    """Its scores are divided by the root of the width that they happen to have."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.first(images.flatten(2).transpose(1, 2))
+        parts = self.qkv(tokens).chunk(3, dim=-1)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        values = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return self.head(self.proj(values).relu().mean(1))  # type: ignore[no-any-return]
+
+
+class FixedWidth(OwnScale):
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.first(images.flatten(2).transpose(1, 2))
+        q, k, v = self.qkv(tokens).view(len(images), -1, 3, self.heads, 8).unbind(2)
+        values = F.scaled_dot_product_attention(*(x.transpose(1, 2) for x in (q, k, v)), scale=0.3)
+        return self.head(self.proj(values.transpose(1, 2).flatten(2)).relu().mean(1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("kind", [OwnScale, FixedWidth])
+def test_attention_that_counts_on_a_width_is_left_alone(kind: type[nn.Module]) -> None:
+    """Even where it has learnt nothing yet, and its scores are near 0 at any scale."""
+    model = kind()
+    nn.init.normal_(model.get_parameter("qkv.weight"), std=1e-3)
+    groups = find_groups(model, SHAPE)[0]
+    assert "qkv" in {group.root for group in groups}
+    assert inexact_groups(model, SHAPE, groups) == {"qkv"}
 
 
 def test_gates_are_put_on_the_others(mixed: nn.Module) -> None:

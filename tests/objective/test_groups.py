@@ -7,8 +7,10 @@ from torch import Tensor, nn
 from lowtide.errors import ModelError
 from lowtide.models.cost import count_macs
 from lowtide.objective.gates import Gates
-from lowtide.objective.groups import UNSEEN, find_groups, layer_costs, layer_kind
-from tests.objective.nets import COST, NETS, SHAPE, made
+from lowtide.objective.groups import find_groups, layer_costs
+from lowtide.objective.layers import UNSEEN, layer_kind
+from lowtide.objective.removal import take_out
+from tests.objective.nets import COST, NETS, SHAPE, images, made
 
 
 def test_a_residual_block_shares_the_channels_that_it_is_added_to() -> None:
@@ -58,19 +60,94 @@ def test_kinds_of_layers() -> None:
     assert layer_kind(nn.Conv2d(8, 8, (1, 3))) == "conv1x3"
     assert layer_kind(nn.Conv2d(8, 8, 3, groups=8)) == "grouped conv3x3"
     assert layer_kind(nn.Linear(8, 8)) == "linear"
+    assert layer_kind(nn.MultiheadAttention(8, 2)) == "attention"
+    assert layer_kind(nn.Conv1d(8, 8, 3)) == "conv1d"
+    assert layer_kind(Fused()) == "products"
 
 
 def test_each_layer_that_keeps_its_channels_has_a_reason() -> None:
     model = nn.Sequential(
-        nn.Conv2d(3, 16, 3), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv2d(16, 16, 3, groups=4),
-        nn.ReLU(), nn.Conv2d(16, 24, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 4),
+        nn.Conv2d(3, 16, 3), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv2d(16, 16, 1), nn.ReLU(),
+        nn.Conv2d(16, 4, 3, groups=4), nn.ReLU(), nn.Conv2d(4, 24, 1),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 4),
     )  # fmt: skip
     groups, refused = find_groups(model, SHAPE)
-    assert [group.root for group in groups] == ["5"]
-    assert refused == {
-        "0": "1 norms each channel by all of them",
-        "3": "3 is a grouped convolution, which needs as many channels in each group",
-    }
+    assert [group.root for group in groups] == ["7"]
+    one_each = "5 is a grouped convolution with one output for each group"
+    assert refused == {"0": "1 norms each channel by all of them", "3": one_each, "5": one_each}
+
+
+def test_grouped_convolutions_need_as_many_channels_in_each_group() -> None:
+    groups, refused = find_groups(made("grouped"), SHAPE)
+    assert refused == {}
+    by_root = {group.root: group for group in groups}
+    assert {root: group.num_blocks for root, group in by_root.items()} == {
+        "last.0": 2, "reduce.0": 3, "group.0": 3,
+    }  # fmt: skip
+    assert set(by_root["last.0"].written) == {"stem.0", "expand.0", "last.0"}
+    inner = by_root["group.0"]
+    assert (inner.notch(2), inner.notch(1), inner.least(1)) == (6, 3, 6)
+    score = torch.arange(48.0).roll(16)  # the first block has the highest
+    assert inner.in_turns(score)[:4] == [0, 16, 32, 1]
+
+
+def test_each_head_of_attention_loses_as_many_queries_keys_and_values() -> None:
+    model = made("attention")
+    groups, refused = find_groups(model, SHAPE)
+    assert refused == {}
+    heads = next(group for group in groups if group.root == "qkv")
+    assert (heads.num_channels, heads.num_blocks) == (32, 4)
+    assert heads.read == {"proj": 1.0, "": 1.0}  # its scores cost by their width, too
+    take_out(model, SHAPE, [heads], [[0, 9, 18, 27]])
+    costs = layer_costs(model, SHAPE, [heads])
+    assert {cost.name: cost.macs for cost in costs}["qkv"] == 64 * 16 * 3 * 28
+    assert {cost.name: cost.macs for cost in costs}[""] == 2 * 64 * 64 * 28
+
+
+class Fused(nn.Module):
+    """A grouped convolution reads the channels of two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.wide = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)
+        self.fuse, self.head = nn.Conv2d(32, 16, 1, groups=4), nn.Linear(16, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        stem = self.stem(images).relu()
+        both = torch.cat([stem, self.wide(stem).relu()], dim=1)
+        return self.head(self.fuse(both).relu().mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def test_a_part_of_what_a_grouped_convolution_reads_cannot_leave_alone() -> None:
+    groups, refused = find_groups(Fused(), SHAPE)
+    assert [group.root for group in groups] == ["fuse"]
+    reason = "fuse is a grouped convolution of other channels beside these"
+    assert refused == {"stem": reason, "wide": reason}
+
+
+class Recurrent(nn.Module):
+    """Pixels of a convolution one after the other; a bare parameter gives the classes."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.stem, self.wide, self.layer = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 8, 1), layer
+        self.classes = nn.Parameter(torch.randn(8, 4))
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = self.wide(self.stem(images).relu()).flatten(2).transpose(1, 2)
+        return self.layer(pixels)[0][:, -1] @ self.classes  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_recurrent_layers_are_left_alone_and_named(kind: type[nn.RNNBase]) -> None:
+    model = Recurrent(kind(8, 4, num_layers=2, bidirectional=True, batch_first=True)).train()
+    groups, refused = find_groups(model, SHAPE)
+    assert [group.root for group in groups] == ["stem"]
+    reason = f"is recurrent ({kind.__name__}), and its channels are not followed"
+    assert refused == {"wide": f"layer {reason}", "layer": reason}
+    assert model.layer.training
+    model(images()).sum().backward()  # it learns as it did
+    assert model.get_parameter("layer.weight_ih_l0").grad is not None
 
 
 def test_a_layer_that_reads_two_groups_costs_by_its_share_of_both() -> None:

@@ -37,7 +37,9 @@ def step(
 
 def close(learnt: GateLearning, group: int, num_closed: int) -> None:
     with torch.no_grad():
-        learnt.gates.logits[group][:num_closed] = -9.0
+        logits = learnt.gates.logits[group]
+        in_turns = learnt.gates.groups[group].in_turns(torch.arange(len(logits)))
+        logits[in_turns[:num_closed]] = -9.0
 
 
 def test_pressure_alone_closes_gates_and_the_expected_energy_falls() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lowtide.models.cost import count_macs
-from lowtide.objective.groups import find_groups
+from lowtide.objective.groups import ChannelGroup, find_groups
 from lowtide.objective.removal import adopt_momentum, least_important, remove_channels
 from tests.objective.nets import NETS, SHAPE, images, made
 
@@ -27,20 +27,57 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer) -> float:
     return loss.item()
 
 
-@given(st.lists(st.floats(-5, 5), min_size=1, max_size=70), st.integers(0, 70), st.integers(1, 16))
+@st.composite
+def blocks(draw: st.DrawFn) -> list[list[float]]:
+    """Logits by block, of as many channels each."""
+    size = draw(st.integers(1, 12))
+    block = st.lists(st.floats(-5, 5), min_size=size, max_size=size)
+    return draw(st.lists(block, min_size=1, max_size=6))
+
+
+@given(blocks(), st.integers(0, 12), st.integers(1, 16))
 def test_what_stays_is_a_multiple_and_what_leaves_is_closed(
-    values: list[float], num_closed: int, round_to: int
+    values: list[list[float]], num_closed: int, round_to: int
 ) -> None:
-    num_closed = min(num_closed, len(values))
+    num_blocks, size = len(values), len(values[0])
+    at_least = num_blocks + 1 if num_blocks > 1 else 1
+    group = ChannelGroup(
+        "layer", num_blocks * size, ("layer",), ("layer",), {}, num_blocks, at_least
+    )
+    num_closed = min(num_closed, size)  # of each block
     logits = torch.tensor(values)
-    leaving = least_important(logits, num_closed, round_to)
-    stay = [k for k in range(len(values)) if k not in leaving]
-    assert len(leaving) <= num_closed
-    assert len(stay) >= min(round_to, len(values))
-    assert not leaving or len(stay) % round_to == 0
-    assert len(stay) - round_to < max(len(values) - num_closed, 1)  # as few as that allows
-    if leaving:
-        assert max(logits[leaving]) <= min(logits[stay])
+    leaving = least_important(group, logits.flatten(), num_blocks * num_closed, round_to)
+    stay = [k for k in range(group.num_channels) if k not in leaving]
+    notch, least = group.notch(round_to), group.least(round_to)
+    assert notch % round_to == notch % num_blocks == 0
+    assert len(leaving) <= num_blocks * num_closed
+    assert len(stay) >= min(least, group.num_channels)
+    assert not leaving or len(stay) % notch == 0
+    as_few = max(group.num_channels - num_blocks * num_closed, 1)
+    assert len(stay) == least or len(stay) - notch < as_few  # as few as that allows
+    for block, of in enumerate(logits):
+        gone = [k - block * size for k in leaving if k // size == block]
+        kept = [k for k in range(size) if k not in gone]
+        assert len(gone) == len(leaving) // num_blocks
+        assert not gone or max(of[gone]) <= min(of[kept])
+
+
+def test_each_group_of_a_convolution_loses_channels_of_its_own() -> None:
+    """By hand: what is left reads and gives what it did, and its momentum went with it."""
+    layer = nn.Conv2d(6, 8, 1, groups=2, bias=False)
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), layer, nn.Flatten(), nn.Linear(512, 4))
+    optimizer = sgd(model)
+    train_step(model, optimizer)
+    momentum = optimizer.state[layer.weight]["momentum_buffer"].clone()
+    whole = layer.weight.detach().clone()
+    groups, _ = find_groups(model, SHAPE)
+    leaving = {"0": [0, 5], "1": [1, 2, 4, 7]}  # inputs, then outputs
+    remove_channels(model, SHAPE, groups, [leaving[group.root] for group in groups], optimizer)
+    assert (layer.in_channels, layer.out_channels, layer.groups) == (4, 4, 2)
+    for now, before in ((layer.weight, whole), (layer.weight.grad, momentum)):
+        assert now is not None
+        assert torch.equal(now[:2], before[[0, 3]][:, [1, 2]])
+        assert torch.equal(now[2:], before[[5, 6]][:, [0, 1]])
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -1,58 +1,51 @@
 """How large a network is: multiply-adds and parameters."""
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lowtide.errors import UsageError
+from lowtide.models.at_work import noted
+from lowtide.models.operators import counting
 
 Shape = tuple[int, int, int]  # of an image: C, H, W
-LAYERS = (nn.Conv2d, nn.Linear, nn.MultiheadAttention)  # those with multiply-adds that count
 
 
 def count_macs(model: nn.Module, input_shape: Shape) -> int:
-    """Multiply-adds of convolutions, linear layers and attention's projections for one image."""
+    """Multiply-adds of convolutions and products of matrices for one image."""
     return sum(layer_macs(model, input_shape).values())
 
 
 def layer_macs(model: nn.Module, input_shape: Shape) -> dict[str, int]:
-    """The same by layer, in the order in which they are first used."""
+    """The same by the module whose code does them, in the order in which they are first used.
+
+    They are counted at the level of operators: layers of any kind, and what a module multiplies
+    itself (attention's scores, a bare parameter), which is that module's and not its children's.
+    """
+    return layer_work(model, input_shape)[0]
+
+
+def layer_work(model: nn.Module, input_shape: Shape) -> tuple[dict[str, int], dict[str, int]]:
+    """`layer_macs`, and the heads of the modules whose own code is attention, by name."""
     found: dict[str, int] = {}
+    heads: dict[str, int] = {}
+    before, training = 0, model.training
+    device = next((parameter.device for parameter in model.parameters()), None)
 
-    def hook_of(name: str) -> Callable[..., None]:
-        def add(layer: nn.Module, _: object, output: Any) -> None:
-            found[name] = found.get(name, 0) + _macs(layer, output)
+    def note(name: str) -> None:
+        nonlocal before
+        if counter.macs > before:
+            found[name] = found.get(name, 0) + counter.macs - before
+            before = counter.macs
+        if counter.num_heads > 1:
+            heads[name] = counter.num_heads
+            counter.num_heads = 1
 
-        return add
-
-    hooks = [
-        module.register_forward_hook(hook_of(name))
-        for name, module in model.named_modules()
-        if isinstance(module, LAYERS)
-    ]
-    training = model.training
-    device = next(model.parameters()).device
     try:
-        with torch.no_grad():
+        with torch.no_grad(), counting() as counter, noted(model, note):
             model.eval()(torch.zeros(1, *input_shape, device=device))
     finally:
         model.train(training)
-        for hook in hooks:
-            hook.remove()
-    return found
-
-
-def _macs(layer: nn.Module, output: Any) -> int:
-    """Of one call, which gave [1, ...]; attention gives a pair whose first is [tokens, width]."""
-    if isinstance(layer, nn.MultiheadAttention):
-        num_tokens: int = output[0].numel() // layer.embed_dim
-        return num_tokens * sum(w.numel() for w in layer.parameters() if w.ndim == 2)
-    weight, outputs = layer.weight, output[0]
-    assert isinstance(weight, Tensor)
-    assert isinstance(outputs, Tensor)
-    return weight[0].numel() * outputs.numel()
+    return found, heads
 
 
 def count_parameters(model: nn.Module) -> int:

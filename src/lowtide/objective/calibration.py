@@ -2,13 +2,13 @@
 
 import time
 from collections import defaultdict
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lowtide.models.at_work import noted
 from lowtide.models.cost import layer_macs
-from lowtide.objective.groups import layer_kind
+from lowtide.objective.layers import layer_kind
 
 NUM_PASSES = 4  # the first of them warms up
 
@@ -23,7 +23,7 @@ def seconds_per_mac(model: nn.Module, images: Tensor, *, bf16: bool = False) -> 
     macs = layer_macs(model, (channels, height, width))
     layers = {name: module for name, module in model.named_modules() if name in macs}
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        passes = [_layer_seconds(model, layers, images) for _ in range(NUM_PASSES)][1:]
+        passes = [_layer_seconds(model, images) for _ in range(NUM_PASSES)][1:]
     seconds: dict[str, float] = defaultdict(float)
     total: dict[str, int] = defaultdict(int)
     for name, layer in layers.items():
@@ -32,31 +32,26 @@ def seconds_per_mac(model: nn.Module, images: Tensor, *, bf16: bool = False) -> 
     return {kind: seconds[kind] / total[kind] for kind in total}
 
 
-def _layer_seconds(
-    model: nn.Module, layers: dict[str, nn.Module], images: Tensor
-) -> dict[str, float]:
-    begun: dict[str, float] = {}
+def _layer_seconds(model: nn.Module, images: Tensor) -> dict[str, float]:
+    """Of each layer's own code, without the modules that it calls."""
     taken: dict[str, float] = defaultdict(float)
+    since, training = 0.0, model.training
 
     def now() -> float:
         if images.is_cuda:
             torch.cuda.synchronize(images.device)
         return time.perf_counter()
 
-    def before(name: str) -> Any:
-        return lambda *_: begun.__setitem__(name, now())
+    def note(name: str) -> None:
+        nonlocal since
+        until = now()
+        taken[name] += until - since
+        since = until
 
-    def after(name: str) -> Any:
-        return lambda *_: taken.__setitem__(name, taken[name] + now() - begun[name])
-
-    hooks = [layer.register_forward_pre_hook(before(name)) for name, layer in layers.items()]
-    hooks += [layer.register_forward_hook(after(name)) for name, layer in layers.items()]
-    training = model.training
     try:
-        with torch.no_grad():
-            model.eval()(images)
+        with torch.no_grad(), noted(model.eval(), note):
+            since = now()
+            model(images)
     finally:
         model.train(training)
-        for hook in hooks:
-            hook.remove()
     return taken

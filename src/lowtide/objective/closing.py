@@ -17,15 +17,16 @@ def closed(model: nn.Module, group: ChannelGroup, channels: Sequence[int]) -> It
     with ExitStack() as stack:
         for name in group.gated:
             module = model.get_submodule(name)
-            hook = module.register_forward_hook(_closing(module, index))
+            hook = module.register_forward_hook(_closing(module, index, group.num_channels))
             stack.callback(hook.remove)
         yield
 
 
-def _closing(module: nn.Module, index: Tensor) -> Callable[..., Any]:
+def _closing(module: nn.Module, index: Tensor, num_channels: int) -> Callable[..., Any]:
     dimension = -1 if isinstance(module, nn.Linear) else 1  # a linear layer's channels come last
 
     def close(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-        return output.index_fill(dimension, index, 0)
+        starts = range(0, output.shape[dimension], num_channels)
+        return output.index_fill(dimension, torch.cat([index + start for start in starts]), 0)
 
     return close

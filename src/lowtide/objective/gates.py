@@ -90,8 +90,12 @@ class Gates(nn.Module):
         return [torch.sigmoid(logits - SHIFT) for logits in self.logits]
 
     def num_closed(self, at_most: float) -> list[int]:
-        """By group: how many gates are open with a probability of `at_most`."""
-        return [int((open_ <= at_most).sum()) for open_ in self.open_probability()]
+        """By group: how many gates are open with a probability of `at_most`; of each block as many
+        as of the one that has least."""
+        return [
+            group.num_blocks * int((open_ <= at_most).view(group.num_blocks, -1).sum(1).min())
+            for group, open_ in zip(self.groups, self.open_probability(), strict=True)
+        ]
 
     def energy_share(self) -> Tensor:
         """Expected joules of one inference over `reference_j`, with gradient: scalar."""
@@ -127,7 +131,7 @@ class Gates(nn.Module):
         def multiply(module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
             values = self._values[index].to(output.dtype)
             if isinstance(module, nn.Linear):  # channels come last
-                return output * values
+                return output * values.repeat(output.shape[-1] // len(values))
             return output * values.view(1, -1, *(1 for _ in output.shape[2:]))
 
         return multiply
@@ -140,4 +144,5 @@ def _stretched(logits: Tensor) -> Tensor:
 def _scale(layer: nn.Module, values: Tensor) -> None:
     """Multiply a layer's outputs by a value for each channel."""
     for parameter in layer.parameters(recurse=False):
-        parameter.mul_(values.view(-1, *(1 for _ in parameter.shape[1:])))
+        rows = values.repeat(len(parameter) // len(values))
+        parameter.mul_(rows.view(-1, *(1 for _ in parameter.shape[1:])))

@@ -1,28 +1,30 @@
-"""Which channels come and go together, and what each layer costs by them.
-
-Dependencies between layers are torch-pruning's business (Fang et al., "DepGraph", 2023).
-"""
+"""Which channels come and go together, and what each layer costs by them."""
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil, lcm
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-from lowtide.errors import ModelError, first_line
-from lowtide.models.cost import layer_macs
-
-UNSEEN = "no gradient passes it, by which its channels could be followed"
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d)
+from lowtide.models.cost import layer_macs, layer_work
+from lowtide.objective.coupling import Coupling
+from lowtide.objective.graph import coupled_channels, dependency_graph, last_layer
+from lowtide.objective.layers import has_weights, layer_kind, why_not_found
 
 
 @dataclass(frozen=True)
 class ChannelGroup:
     """Coupled channels of one or more layers: `num_channels` of each, named after `root`.
 
+    A layer that gives queries, keys and values at once has three times as many outputs: the three
+    of a channel are `num_channels` apart.
+
     `gated`: modules whose outputs a gate multiplies; where a channel's gate is 0 they give 0.
+    `num_blocks`: a grouped convolution, or attention with several heads, needs as many of them in
+    each of so many equal parts.
+    `at_least`: fewer are not left.
     """
 
     root: str
@@ -30,6 +32,23 @@ class ChannelGroup:
     gated: tuple[str, ...]
     written: tuple[str, ...]  # layers with multiply-adds whose outputs the group's channels are
     read: dict[str, float]  # layers of whose inputs they are this share
+    num_blocks: int
+    at_least: int
+
+    def notch(self, round_to: int) -> int:
+        """Channels leave by so many, and stay a multiple of it."""
+        return lcm(round_to, self.num_blocks)
+
+    def least(self, round_to: int) -> int:
+        """So many are left where all leave that can."""
+        notch = self.notch(round_to)
+        return ceil(self.at_least / notch) * notch
+
+    def in_turns(self, score: Tensor) -> list[int]:
+        """Channels by [channels] scores, the lowest first, one of each block in turn."""
+        size = self.num_channels // self.num_blocks
+        ranked = score.view(self.num_blocks, size).argsort(stable=True).T.tolist()
+        return [block * size + k for turn in ranked for block, k in enumerate(turn)]
 
 
 @dataclass(frozen=True)
@@ -55,29 +74,28 @@ def find_groups(
 
     The last layer keeps its outputs. A group where some layer is followed by a norm and some is
     not has no one place where its channels are nothing, and is left alone; so are channels whose
-    norm looks at other channels, too (GroupNorm), or has no weights to fold a gate into, and those
-    of grouped convolutions that are not depthwise, which need as many from each group.
+    norm looks at other channels, too (GroupNorm), or has no weights to fold a gate into.
 
     Raises:
         ModelError: torch-pruning cannot follow the model.
     """
     graph = dependency_graph(model, input_shape)
-    last = last_layer(model, input_shape)
+    macs, heads = layer_work(model, input_shape)
+    last = last_layer(model, macs)
     names = {module: name for name, module in model.named_modules()}
     found: list[ChannelGroup] = []
     refused: dict[str, str] = {}
-    for group in graph.get_all_groups(ignored_layers=last):
+    for group in coupled_channels(graph, last):
         described = _describe(graph, group, names)
         if isinstance(described, ChannelGroup):
-            found.append(described)
+            found.append(_by_heads(model, described, heads))
         else:
             refused |= dict.fromkeys(_writing(graph, group, names), described)
     free = {name for group in found for name in group.written}
-    for name in layer_macs(model, input_shape):
+    for name in macs:
         layer = model.get_submodule(name)
-        if name not in free and name not in refused and layer not in last:
-            followed = layer in graph.module2node
-            refused[name] = "shares channels with the outputs" if followed else UNSEEN
+        if name not in free | refused.keys() and layer not in last and has_weights(layer):
+            refused[name] = why_not_found(layer, followed=layer in graph.module2node)
     return found, refused
 
 
@@ -96,51 +114,6 @@ def layer_costs(
     ]
 
 
-def layer_kind(layer: nn.Module) -> str:
-    """Layers of one kind cost about the same joules per multiply-add."""
-    if not isinstance(layer, nn.Conv2d):
-        return "attention" if isinstance(layer, nn.MultiheadAttention) else "linear"
-    size = "x".join(str(side) for side in layer.kernel_size)
-    return f"conv{size}" if layer.groups == 1 else f"grouped conv{size}"
-
-
-def _is_grouped(layer: nn.Module) -> bool:
-    """In other groups than one for each channel, which is depthwise."""
-    if not isinstance(layer, nn.Conv2d) or layer.groups == 1:
-        return False
-    return not layer.groups == layer.in_channels == layer.out_channels
-
-
-def dependency_graph(model: nn.Module, input_shape: tuple[int, int, int]) -> Any:
-    """ModelError: torch-pruning cannot follow the model."""
-    import torch_pruning
-
-    device = next(model.parameters()).device
-    example = torch.zeros(1, *input_shape, device=device)
-    modes = {module: module.training for module in model.modules()}
-    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
-    try:
-        model.requires_grad_(True)  # it follows gradients
-        return torch_pruning.DependencyGraph().build_dependency(
-            model, example_inputs=example, verbose=False
-        )
-    except Exception as error:  # the model's own, or of what torch-pruning makes of it
-        raise ModelError(
-            f"torch-pruning cannot follow the model ({type(error).__name__}: {first_line(error)}): "
-            "its channels cannot be pruned or gated"
-        ) from error
-    finally:  # it was traced in evaluation
-        for module, mode in modes.items():
-            module.training = mode
-        for parameter in frozen:
-            parameter.requires_grad_(False)
-
-
-def last_layer(model: nn.Module, input_shape: tuple[int, int, int]) -> list[nn.Module]:
-    """The one that is used last, wherever the model defines it; empty where there is none."""
-    return [model.get_submodule(name) for name in [*layer_macs(model, input_shape)][-1:]]
-
-
 def _writing(graph: Any, group: Any, names: dict[nn.Module, str]) -> list[str]:
     """Layers whose outputs are in the group; norms and activations are none."""
     return [
@@ -148,51 +121,43 @@ def _writing(graph: Any, group: Any, names: dict[nn.Module, str]) -> list[str]:
         for dependency, _ in group
         if dependency.target.module in names
         and graph.is_out_channel_pruning_fn(dependency.handler)
-        and any(p.ndim > 1 for p in dependency.target.module.parameters(recurse=False))
+        and has_weights(dependency.target.module)
     ]
 
 
 def _describe(graph: Any, group: Any, names: dict[nn.Module, str]) -> ChannelGroup | str:
     """The group, or why its channels cannot be gated."""
     root = group[0].dep.target.module
-    size = graph.get_out_channels(root)
-    written: list[str] = []
-    read: dict[str, float] = {}
-    norms: list[str] = []
+    found = Coupling(graph, graph.get_out_channels(root))
     for dependency, channels in group:
         module = dependency.target.module
         if module not in names:
             continue  # an operation without weights: add, pool, flatten
-        name, outputs = names[module], graph.is_out_channel_pruning_fn(dependency.handler)
-        reason = _obstacle(module, outputs)
+        outputs = graph.is_out_channel_pruning_fn(dependency.handler)
+        reason = found.add(names[module], module, outputs, channels)
         if reason is not None:
-            return f"{name} {reason}"
-        if isinstance(module, NORMS):
-            if graph.get_out_channels(module) != size:
-                return f"{name} norms other channels with these"
-            norms.append(name)
-        elif outputs and isinstance(module, nn.Conv2d | nn.Linear):
-            if len(channels) != size or graph.get_out_channels(module) != size:
-                return f"{name} has other channels beside these"
-            written.append(name)
-        elif isinstance(module, nn.Conv2d | nn.Linear):
-            read[name] = read.get(name, 0.0) + len(channels) / graph.get_in_channels(module)
-    if norms and len(norms) != len(written):
-        return "a norm follows some of the layers that are added, not all"
-    return ChannelGroup(names[root], size, tuple(norms or written), tuple(written), read)
+            return reason
+    return found.refusal() or ChannelGroup(
+        names[root], found.size, tuple(found.norms or found.written), tuple(found.written),
+        found.read, found.num_blocks, found.at_least,
+    )  # fmt: skip
 
 
-def _obstacle(module: nn.Module, outputs: bool) -> str | None:
-    """Why no channel can be nothing where this module is in its group."""
-    if isinstance(module, nn.GroupNorm | nn.LayerNorm):
-        return "norms each channel by all of them"
-    if isinstance(module, nn.MultiheadAttention):
-        return "is attention, whose heads need all channels"
-    if _is_grouped(module):
-        return "is a grouped convolution, which needs as many channels in each group"
-    if isinstance(module, NORMS):
-        return None if module.affine else "has no weights to close a channel with"
-    known = isinstance(module, nn.Conv2d | nn.Linear | nn.PReLU)
-    if outputs and not known and list(module.parameters(recurse=False)):
-        return f"is a {type(module).__name__}, which is not known to give 0 for 0"
-    return None
+def _by_heads(model: nn.Module, group: ChannelGroup, heads: dict[str, int]) -> ChannelGroup:
+    """Queries, keys and values of an attention of the user's own: each head loses as many.
+
+    `heads`: by name of the module whose code multiplies them. Whether that code takes other
+    widths is for `objective.exactness` to find out.
+    """
+    parents = {name.rpartition(".")[0] for name in group.written}
+    if len(parents) > 1 or not parents <= heads.keys() or group.gated != group.written:
+        return group
+    (parent,) = parents
+    read = [model.get_submodule(name) for name in group.read]
+    widths = {layer.in_features for layer in read if isinstance(layer, nn.Linear)}
+    at_once = len(group.written) == 1 and widths == {group.num_channels // 3}
+    size = group.num_channels // 3 if at_once else group.num_channels
+    if not (at_once or len(group.written) == 3) or size % heads[parent] or size == heads[parent]:
+        return group
+    shares = dict.fromkeys(group.read, 1.0) if at_once else group.read
+    return replace(group, num_channels=size, num_blocks=heads[parent], read={**shares, parent: 1.0})

@@ -55,8 +55,10 @@ class GateLearning:
         momenta follow. Nothing happens where no whole `round_to` of them is closed."""
         logits = [logit.detach() for logit in self.gates.logits]
         leaving = [
-            least_important(logit, closed, round_to)
-            for logit, closed in zip(logits, self.gates.num_closed(at_most), strict=True)
+            least_important(group, logit, closed, round_to)
+            for group, logit, closed in zip(
+                self.gates.groups, logits, self.gates.num_closed(at_most), strict=True
+            )
         ]
         if not any(leaving):
             return []

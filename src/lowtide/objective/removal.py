@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from lowtide.objective.groups import ChannelGroup, dependency_graph
+from lowtide.objective.graph import dependency_graph
+from lowtide.objective.groups import ChannelGroup
+from lowtide.objective.layers import is_grouped
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,13 @@ class Removed:
     after: int
 
 
-def least_important(logits: torch.Tensor, num_closed: int, round_to: int) -> list[int]:
+def least_important(
+    group: ChannelGroup, logits: torch.Tensor, num_closed: int, round_to: int
+) -> list[int]:
     """The channels with the lowest gates: as many closed ones as leave a multiple of `round_to`."""
-    size = len(logits)
-    kept = min(max(ceil((size - num_closed) / round_to), 1) * round_to, size)
-    order = torch.argsort(logits, stable=True)
-    return sorted(order[: size - kept].tolist())
+    size, notch = group.num_channels, group.notch(round_to)
+    kept = min(max(ceil((size - num_closed) / notch) * notch, group.least(round_to)), size)
+    return sorted(group.in_turns(logits)[: size - kept])
 
 
 def remove_channels(
@@ -55,24 +58,48 @@ def take_out(
     for group, channels in zip(groups, leaving, strict=True):
         if not channels:
             continue
-        pruning_group(graph, model, group, channels).prune()
+        take_out_of_group(graph, model, group, channels)
         removed.append(Removed(group.root, group.num_channels, group.num_channels - len(channels)))
     return removed
+
+
+def take_out_of_group(
+    graph: Any, model: nn.Module, group: ChannelGroup, channels: Sequence[int]
+) -> None:
+    leaving = pruning_group(graph, model, group, channels)
+    for dependency, indices in leaving:
+        layer = dependency.target.module
+        if graph.is_out_channel_pruning_fn(dependency.handler):
+            continue
+        if is_grouped(layer):
+            _align(layer, indices)
+        elif isinstance(layer, nn.Linear):  # behind queries, keys and values there may be others
+            indices[:] = [index for index in indices if index < layer.in_features]
+    leaving.prune()
 
 
 def pruning_group(
     graph: Any, model: nn.Module, group: ChannelGroup, channels: Sequence[int]
 ) -> Any:
     """What leaves with these channels, for torch-pruning to `prune`."""
-    import torch_pruning
-
     layer = model.get_submodule(group.root)
-    prune = (
-        torch_pruning.prune_conv_out_channels
-        if isinstance(layer, nn.Conv2d)
-        else torch_pruning.prune_linear_out_channels
-    )
-    return graph.get_pruning_group(layer, prune, list(channels))
+    remove = graph.get_pruner_of_module(layer).prune_out_channels
+    starts = range(0, graph.get_out_channels(layer), group.num_channels)
+    rows = [start + channel for start in starts for channel in channels]
+    return graph.get_pruning_group(layer, remove, rows)
+
+
+def _align(layer: nn.Conv2d, leaving: Sequence[int]) -> None:
+    """torch-pruning cuts from all groups of inputs what it cuts from the first: the weights that
+    the others keep move there, and their momentum."""
+    size, leave = layer.in_channels // layer.groups, {*leaving}
+    kept = [
+        [k for k in range(size) if block * size + k not in leave] for block in range(layer.groups)
+    ]
+    for values in (layer.weight.detach(), layer.weight.grad):
+        if values is not None:
+            for part, block in zip(values.chunk(layer.groups), kept, strict=True):
+                part[:, kept[0]] = part[:, block]
 
 
 def adopt_momentum(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
