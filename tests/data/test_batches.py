@@ -83,8 +83,8 @@ def test_a_shift_moves_each_image_on_its_own() -> None:
     }  # fmt: skip
 
 
-def by_row(epoch: int, num_views: int | None) -> dict[int, torch.Tensor]:
-    found = batches(augment="flip-shift", num_views=num_views).epoch(epoch)
+def by_row(epoch: int, num_views: int | None, **changes: Any) -> dict[int, torch.Tensor]:
+    found = batches(augment="flip-shift", num_views=num_views, **changes).epoch(epoch)
     return {
         int(row): image
         for batch in found
@@ -97,6 +97,12 @@ def test_a_view_shows_every_image_as_before_in_another_order() -> None:
     assert all(torch.equal(first[row], again[row]) for row in first)
     assert any(not torch.equal(first[row], other[row]) for row in first)
     assert any(not torch.equal(first[row], image) for row, image in by_row(2, None).items())
+
+
+def test_views_in_pairs_mirror_each_other() -> None:
+    first, second, next_pair = (by_row(epoch, 4, in_pairs=True) for epoch in (0, 1, 2))
+    assert all(torch.equal(second[row], image.flip(2)) for row, image in first.items())
+    assert any(not torch.equal(next_pair[row], image) for row, image in first.items())
 
 
 @pytest.mark.parametrize("size", [2, 3])

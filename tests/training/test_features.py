@@ -31,7 +31,8 @@ from tests.training.small import (
 SHAPE = (1, 8, 8)
 TAUGHT = DistillParams(
     **RECIPE.model_dump(exclude={"label_smoothing"}), temperature=4.0, soft_weight=0.5,
-    feature_weight=1.0, views=None, image_scale=1.0,
+    feature_weight=1.0, views=None, teacher_tta="none",
+    image_scale=1.0,
 )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def test_features_that_are_no_rows_of_images_are_refused() -> None:
 
 
 def test_a_network_without_layers_has_no_features() -> None:
-    with pytest.raises(ModelError, match="NoLayers has no linear layer or convolution"):
+    with pytest.raises(ModelError, match="NoLayers does not end in a linear layer or convolution"):
         LastFeatures(NoLayers(), SHAPE)
 
 

@@ -37,6 +37,11 @@ def test_what_is_needed_and_what_of_it_is_asked(
     assert demand(epochs, num_views, 100, 96) == Demand(asked, needed)
 
 
+def test_an_answer_for_two_views_is_asked_once_for_both() -> None:
+    assert demand((12,), 5, 100, 96, 2) == Demand(300, 1152)
+    assert demand((3,), 8, 100, 96, 2) == Demand(200, 288)
+
+
 def test_it_is_kept_up_to_where_reading_costs_as_much_as_it_saves() -> None:
     """100 of 300 are asked: the other 200 pay for 400 looks and writings."""
     needed = Demand(100, 300)

@@ -13,7 +13,7 @@ from lowtide.training.keeping import Demand, Keeping
 from lowtide.training.kept_answers import open_answers
 from lowtide.training.teacher import Teacher, TeacherAnswers
 from tests.training.test_keeping import Meter
-from tests.training.test_teacher import Sums, batches
+from tests.training.test_teacher import Asked, batches, sums
 
 SHAPE = (2, 20, 2)
 NEEDED = Demand(40, 400)
@@ -24,7 +24,7 @@ class Slow(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         time.sleep(0.05)
-        return Sums()(images)  # type: ignore[no-any-return]
+        return sums(images)
 
 
 def first_batch() -> Batch:
@@ -45,7 +45,7 @@ def test_a_slow_teacher_is_asked_once(tmp_path: Path) -> None:
     assert keeping.read_s_per_image is not None
     assert keeping.ask_s_per_image > 10 * keeping.read_s_per_image
     assert str(keeping).startswith("the teacher's answers are kept (")
-    assert torch.equal(answers(first_batch()), Sums()(first_batch().images))
+    assert torch.equal(answers(first_batch()), sums(first_batch().images))
 
 
 def test_one_that_answers_quicker_than_a_file_is_asked_each_time(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ class Constant(nn.Module):
 def test_where_nothing_is_to_be_gained_nothing_is_measured(
     tmp_path: Path, needed: Demand, shape: tuple[int, int, int], basis: str
 ) -> None:
-    teacher = Sums()
+    teacher = Asked(sums)
     _, keeping = opened(tmp_path / "a.npy", teacher, needed, shape)
     assert not keeping.kept
     assert basis in str(keeping)
@@ -81,7 +81,7 @@ def test_where_nothing_is_to_be_gained_nothing_is_measured(
 def test_what_was_decided_before_a_kill_is_decided_after_it(tmp_path: Path) -> None:
     """Though the teacher would be quicker now."""
     _, before = opened(tmp_path / "a.npy", Slow())
-    teacher = Sums()
+    teacher = Asked(sums)
     _, after = opened(tmp_path / "a.npy", teacher)
     assert after == before
     assert teacher.seen == 0
@@ -89,9 +89,9 @@ def test_what_was_decided_before_a_kill_is_decided_after_it(tmp_path: Path) -> N
 
 def test_a_later_fit_reads_the_table_that_it_finds(tmp_path: Path) -> None:
     _, before = opened(tmp_path / "a.npy", Slow())
-    assert opened(tmp_path / "a.npy", Sums(), Demand(20, 20))[1] == before
+    assert opened(tmp_path / "a.npy", Asked(sums), Demand(20, 20))[1] == before
     (tmp_path / "a.npy").unlink()
-    assert not opened(tmp_path / "a.npy", Sums(), Demand(20, 20))[1].kept
+    assert not opened(tmp_path / "a.npy", Asked(sums), Demand(20, 20))[1].kept
 
 
 def test_a_decision_that_cannot_be_read_is_taken_anew(tmp_path: Path) -> None:

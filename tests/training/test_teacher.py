@@ -1,6 +1,8 @@
 """A teacher is asked once for each view of an image, also across processes."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,22 +20,33 @@ from tests.training.small import arrays, model
 CPU = torch.device("cpu")
 
 
-class Sums(nn.Module):
-    """Answers with sums of pixels, and counts the images it has seen."""
+class Asked(nn.Module):
+    """Counts the images it has seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.seen = 0
+        self.seen, self._answer = 0, answer
 
     def forward(self, images: Tensor) -> Tensor:
         self.seen += len(images)
-        return torch.stack([images[:, 0].float().sum((1, 2)), images[:, 0, 0].float().sum(1)], 1)
+        return self._answer(images)
 
 
-def batches() -> Batches:
+def halves(images: Tensor) -> Tensor:
+    """Sums over the left and the right half."""
+    return torch.stack([half.sum((1, 2)) for half in images[:, 0].float().chunk(2, dim=2)], 1)
+
+
+def sums(images: Tensor) -> Tensor:
+    """Sums of pixels."""
+    return torch.stack([images[:, 0].float().sum((1, 2)), images[:, 0, 0].float().sum(1)], 1)
+
+
+def batches(**changes: Any) -> Batches:
     images = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
     labelled = ImageArrays(images, np.arange(20) % 2)
-    return Batches(labelled, 6, shuffle=True, seed=0, device=CPU, augment="shift", num_views=2)
+    settings = {"augment": "shift", "num_views": 2, **changes}
+    return Batches(labelled, 6, shuffle=True, seed=0, device=CPU, **settings)
 
 
 def answers_of(model: nn.Module, path: Path | None) -> TeacherAnswers:
@@ -43,11 +56,11 @@ def answers_of(model: nn.Module, path: Path | None) -> TeacherAnswers:
 
 def ask(answers: TeacherAnswers, epoch: int) -> None:
     for batch in batches().epoch(epoch):
-        assert torch.equal(answers(batch), Sums()(batch.images))
+        assert torch.equal(answers(batch), sums(batch.images))
 
 
 def test_kept_answers_are_those_of_the_same_view(tmp_path: Path) -> None:
-    teacher = Sums()
+    teacher = Asked(sums)
     answers = answers_of(teacher, tmp_path / "a.npy")
     for epoch in range(5):
         ask(answers, epoch)
@@ -55,14 +68,28 @@ def test_kept_answers_are_those_of_the_same_view(tmp_path: Path) -> None:
 
 
 def test_a_later_process_goes_on_with_the_file(tmp_path: Path) -> None:
-    ask(answers_of(Sums(), tmp_path / "a.npy"), 0)
-    teacher = Sums()
+    ask(answers_of(Asked(sums), tmp_path / "a.npy"), 0)
+    teacher = Asked(sums)
     ask(answers_of(teacher, tmp_path / "a.npy"), 2)
     assert teacher.seen == 0
 
 
+def test_an_image_and_its_mirror_image_have_one_answer_which_is_kept_for_both(
+    tmp_path: Path,
+) -> None:
+    """Sums of the left and right half change places in a mirror image."""
+    asked = Asked(halves)
+    teacher = Teacher(asked, "fp32", "teacher", None, flip=True)
+    answers = TeacherAnswers(teacher, open_table(tmp_path / "a.npy", (1, 20, 2)))
+    for epoch in range(4):
+        for batch in batches(augment="flip-shift", in_pairs=True).epoch(epoch):
+            mean = batch.images[:, 0].float().sum((1, 2)) / 2
+            assert torch.equal(answers(batch), torch.stack([mean, mean], 1))
+    assert asked.seen == 40
+
+
 def test_without_a_table_the_teacher_is_asked_each_time() -> None:
-    teacher = Sums()
+    teacher = Asked(sums)
     answers = answers_of(teacher, None)
     ask(answers, 0)
     ask(answers, 2)

@@ -22,6 +22,10 @@ class Moves:
     def to(self, device: torch.device) -> Self:
         return type(self)(self.offsets.to(device), self.mirrored.to(device), self.reach)
 
+    def mirror(self) -> Self:
+        """The same crops, each turned the other way round."""
+        return type(self)(self.offsets, ~self.mirrored, self.reach)
+
     def of(self, rows: np.ndarray) -> Self:
         index = torch.from_numpy(rows).to(self.offsets.device)
         return type(self)(self.offsets[:, index], self.mirrored[index], self.reach)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lowtide.artifacts import read_json
 from lowtide.data.arrays import ImageArrays
-from lowtide.data.augment import Augmentation, augment, draw_moves
+from lowtide.data.augment import Augmentation, Moves, augment, draw_moves
 from lowtide.data.fetching import Fetching
 
 
@@ -47,7 +47,8 @@ class Batches:
     """Batches of a split on a device.
 
     With `num_views`, epoch e shows every image as in epoch e % num_views: what a teacher said of
-    it then still holds. Without, every epoch augments anew.
+    it then still holds. Without, every epoch augments anew. `in_pairs`: views 2k and 2k + 1 show
+    the same crops, of which the second ones are mirrored.
 
     `share` (rank, size): of each batch every size-th image from rank on, for one of `size`
     processes; where that is none the batch is left out. `batch_size` and `len` are of the whole.
@@ -64,12 +65,14 @@ class Batches:
         augment: Augmentation = "none",
         drop_last: bool = False,
         num_views: int | None = None,
+        in_pairs: bool = False,
         share: tuple[int, int] = (0, 1),
     ) -> None:
         self._arrays, self._batch_size, self._shuffle = arrays, batch_size, shuffle
         self._fetching = Fetching(arrays, device)
         self.seed, self._device, self._augment = seed, device, augment
-        self._drop_last, self._num_views, self._share = drop_last, num_views, share
+        self._drop_last, self._share = drop_last, share
+        self._num_views, self._in_pairs = num_views, in_pairs
         self._labels = torch.from_numpy(arrays.labels)
 
     def __len__(self) -> int:
@@ -94,11 +97,17 @@ class Batches:
         whole = [order[first : first + self._batch_size] for first in firsts]
         rows = [batch[rank::size] for batch in whole if len(batch) > rank]
         view = epoch if self._num_views is None else epoch % self._num_views
-        drawn = draw_moves(self._augment, self._arrays.images.shape, (self.seed, view))
-        moves = None if drawn is None else drawn.to(self._device)
+        moves = self._moves(view)
         for chosen, (images, labels) in zip(rows, self._fetching.batches(rows), strict=True):
             moved = augment(images, None if moves is None else moves.of(chosen))
             yield Batch(moved, labels, chosen, view)
+
+    def _moves(self, view: int) -> Moves | None:
+        drawn_for, mirror = divmod(view, 2) if self._in_pairs else (view, 0)
+        moves = draw_moves(self._augment, self._arrays.images.shape, (self.seed, drawn_for))
+        if moves is None:
+            return None
+        return (moves.mirror() if mirror else moves).to(self._device)
 
     def _order(self, epoch: int) -> np.ndarray:
         if not self._shuffle:

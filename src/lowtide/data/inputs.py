@@ -68,7 +68,10 @@ def _champion() -> str:
     """The file that a candidate is held against, as a task has brought it."""
     if not artifacts.CHAMPION.exists():
         return "none"
-    return artifacts.read_json(artifacts.CHAMPION)["sha256"] or "none"
+    champion = artifacts.read_json(artifacts.CHAMPION)
+    if champion["version"] is None:
+        return "none"
+    return champion["sha256"] or f"version {champion['version']}"
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """How long training will take here, from a few timed steps."""
 
 from datetime import timedelta
+from math import ceil
 
 import torch
 
@@ -9,7 +10,7 @@ from lowtide.clock import Clock
 from lowtide.data.arrays import load_split
 from lowtide.data.batches import Batches, load_card
 from lowtide.models.factory import ModelSpec, build
-from lowtide.params import FitParams, Params
+from lowtide.params import DistillParams, FitParams, Params
 from lowtide.training.recipe import choose_precision, pick_device
 
 TEACHING = 1 / 3  # the teacher's forward pass, as a share of a whole training step of the teacher
@@ -26,9 +27,9 @@ def estimate_hours(params: Params, clock: Clock) -> dict[str, float]:
     teacher_s /= min(params.train.batch_size, num_images)
     student_s /= min(params.distill.batch_size, num_images)
     hours = num_images / clock.real_seconds(timedelta(hours=1))
-    asked = {  # epochs in which the teacher is asked; prune finds what distill has kept
-        "distill": min(params.distill.views or params.distill.epochs, params.distill.epochs),
-        "prune": 0 if params.prune.views else params.prune.epochs,
+    asked = {  # epochs' worth of the teacher's passes; prune finds what distill has kept
+        "distill": _passes(params.distill),
+        "prune": 0 if params.prune.views else _passes(params.prune),
     }
     return {
         "train": hours * params.train.epochs * teacher_s,
@@ -36,6 +37,15 @@ def estimate_hours(params: Params, clock: Clock) -> dict[str, float]:
                             + asked["distill"] * TEACHING * teacher_s),
         "prune": hours * (params.prune.epochs * student_s + asked["prune"] * TEACHING * teacher_s),
     }  # fmt: skip
+
+
+def _passes(recipe: DistillParams) -> int:
+    """Of the teacher over all images; an image and its mirror image are one view of two passes,
+    and where answers are kept two views share them."""
+    num_views = min(recipe.views or recipe.epochs, recipe.epochs)
+    if recipe.teacher_tta == "none":
+        return num_views
+    return 2 * (ceil(num_views / 2) if recipe.views else num_views)
 
 
 def _step_seconds(params: Params, factory: str, recipe: FitParams) -> float:

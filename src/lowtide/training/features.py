@@ -12,7 +12,9 @@ from torch.nn import functional as F
 
 from lowtide.data.batches import Batch
 from lowtide.errors import ModelError
-from lowtide.objective.groups import last_layer
+from lowtide.models.cost import layer_macs
+from lowtide.objective.graph import last_layer
+from lowtide.objective.layers import CUT
 from lowtide.params import DistillParams
 from lowtide.training.losses import Answers, soft_loss
 
@@ -23,15 +25,16 @@ class LastFeatures:
     """What a model's last layer is given in a forward pass; the model may be anyone's.
 
     Raises:
-        ModelError: it has neither a linear layer nor a convolution.
+        ModelError: that is neither a linear layer nor a convolution.
     """
 
     def __init__(self, model: nn.Module, input_shape: tuple[int, int, int]) -> None:
-        layers = last_layer(model, input_shape)
+        last = last_layer(model, layer_macs(model, input_shape))
+        layers = [layer for layer in last if isinstance(layer, CUT)]
         if not layers:
             raise ModelError(
-                f"{type(model).__name__} has no linear layer or convolution whose inputs could be "
-                f"matched: {REMEDY}"
+                f"{type(model).__name__} does not end in a linear layer or convolution, whose "
+                f"inputs could be matched: {REMEDY}"
             )
         self.size = _num_inputs(layers[0])
         self._over_pixels = isinstance(layers[0], nn.Conv2d)

@@ -7,6 +7,7 @@ than asking the teacher each time, or less time where joules are not resolved.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from lowtide.energy.sources import KWH_IN_J, resolution_s
 from lowtide.energy.totals import Totals, Window
@@ -53,10 +54,16 @@ class Keeping:
         return f"{text}, {self.num_asked} different; asking {asked:.3g} us, reading {read:.3g} us"
 
 
-def demand(epochs: Sequence[int], num_views: int, num_images: int, per_epoch: int) -> Demand:
+def demand(
+    epochs: Sequence[int],
+    num_views: int,
+    num_images: int,
+    per_epoch: int,
+    views_per_answer: int = 1,
+) -> Demand:
     """Of fits that begin with view 0 each, of `per_epoch` of `num_images` images an epoch."""
     num_needed = sum(epochs) * per_epoch
-    different = min(num_views, max(epochs)) * num_images
+    different = ceil(min(num_views, max(epochs)) / views_per_answer) * num_images
     return Demand(min(different, num_needed), num_needed)
 
 

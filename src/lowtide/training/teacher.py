@@ -12,13 +12,28 @@ from lowtide.training.recipe import autocast
 
 
 class Teacher:
-    """An answer is a row of logits [K], and where features are wanted those behind: [K + D]."""
+    """An answer is a row of logits [K], and where features are wanted those behind: [K + D].
+
+    With `flip` it is the mean over an image and its mirror image (test-time augmentation), so both
+    have the same one: it holds for two views, where those come in mirrored pairs.
+    """
 
     def __init__(
-        self, model: nn.Module, precision: Precision, name: str, features: LastFeatures | None
+        self,
+        model: nn.Module,
+        precision: Precision,
+        name: str,
+        features: LastFeatures | None,
+        *,
+        flip: bool = False,
     ) -> None:
         self._model = model.eval().requires_grad_(False)
         self._precision, self._name, self._features = precision, name, features
+        self._flip = flip
+
+    @property
+    def views_per_answer(self) -> int:
+        return 2 if self._flip else 1
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [B, C, H, W] -> float32 [B, K + D].
@@ -26,10 +41,9 @@ class Teacher:
         Raises:
             ModelError: an answer is not finite.
         """
-        with torch.no_grad(), autocast(images.device, self._precision):
-            answers: Tensor = self._model(images).float()
-        if self._features is not None:
-            answers = torch.cat([answers, self._features.take(len(images))], dim=1)
+        answers = self._answers(images)
+        if self._flip:
+            answers = (answers + self._answers(images.flip(3))) / 2
         num_broken = int((~answers.isfinite()).any(dim=1).sum())
         if num_broken:
             raise ModelError(
@@ -38,13 +52,20 @@ class Teacher:
             )
         return answers
 
+    def _answers(self, images: Tensor) -> Tensor:
+        with torch.no_grad(), autocast(images.device, self._precision):
+            answers: Tensor = self._model(images).float()
+        if self._features is None:
+            return answers
+        return torch.cat([answers, self._features.take(len(images))], dim=1)
+
 
 class TeacherAnswers:
     """Answers [B, K + D] to a batch.
 
-    With a table, float32 [views, images, K + D] in which NaN is what has not been asked yet, they
-    are kept there; whoever opens the same file next (a resumed fit, fine-tuning after pruning) goes
-    on from there.
+    With a table, float32 [views / views_per_answer, images, K + D] in which NaN is what has not
+    been asked yet, they are kept there; whoever opens the same file next (a resumed fit,
+    fine-tuning after pruning) goes on from there.
     """
 
     def __init__(self, teacher: Teacher, table: np.ndarray | None) -> None:
@@ -53,10 +74,11 @@ class TeacherAnswers:
     def __call__(self, batch: Batch) -> Tensor:
         if self._table is None:
             return self._teacher(batch.images)
-        known = self._table[batch.view, batch.rows]
+        place = (batch.view // self._teacher.views_per_answer, batch.rows)
+        known = self._table[place]
         missing = np.isnan(known).any(axis=1)
         if missing.any():
             asked = self._teacher(batch.images[torch.from_numpy(missing).to(batch.images.device)])
             known[missing] = asked.cpu().numpy()
-            self._table[batch.view, batch.rows] = known
+            self._table[place] = known
         return torch.from_numpy(known).to(batch.images.device)
