@@ -9,6 +9,7 @@ import pytest
 
 from lowtide.stages.run import run_stage
 from tests.conftest import QUICK, ROOT, edit_params
+from tests.search.searching import quick
 
 SPACE = {
     "student.width": [8, 16],
@@ -46,7 +47,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def searchable(
     trained: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Path]:
-    """Make the current folder such a checkout, with sections changed by keyword; its params."""
+    """Make the current folder such a checkout, with sections changed by keyword; its params.
+
+    Energy is processor time, and probes are short.
+    """
+    quick(monkeypatch.setattr)
     monkeypatch.setenv("LOWTIDE_RECORDS_DELIVERED", "1")
 
     def make(**changes: dict[str, Any]) -> Path:

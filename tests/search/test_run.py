@@ -5,11 +5,13 @@ Energy is processor time (`searching`): budgets mean the same on a busy machine.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ import pytest
 import yaml
 
 from lowtide import artifacts
-from lowtide.energy.ledger import Ledger
-from lowtide.errors import LowtideError, UsageError
+from lowtide.energy.ledger import Interval, Ledger
+from lowtide.errors import CarbonError, LockedError, LowtideError, UsageError
+from lowtide.lock import HELD, pipeline_lock
 from lowtide.params import load_params
 from lowtide.search import chain
 from lowtide.search.costs import COSTS, Costs
@@ -29,27 +32,38 @@ from lowtide.search.worker import Worker
 from lowtide.stages import served
 from lowtide.training.pacing import Paused
 from tests.conftest import ROOT
-from tests.search.searching import quick
 
 Searchable = Callable[..., Path]
 
+TOO_SMALL = (
+    r"is smaller than one trial: by a probe and steps measured here, which took \S+ g, one takes "
+    r"\S+ g; take --budget-g 0\S+ or more, or fewer epochs$"
+)
 TOLERANCE = 1.3  # beside other tests a trial of a second may take twice what it was taken for
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick(monkeypatch.setattr)
-
-
 def enough_g(path: Path, num_trials: float) -> float:
-    """For so many trials like the configuration in params.yaml; a search with too little says what
-    it needs, and leaves what it has measured in the study."""
-    with pytest.raises(UsageError, match="does not bring one trial to its first rung: about 0"):
+    """For so many trials like the configuration in params.yaml."""
+    measured_g, trial_g = costs_g(path)
+    return measured_g + num_trials * trial_g
+
+
+def costs_g(path: Path) -> tuple[float, float]:
+    """What measuring has taken, and what a trial takes: a search with too little says what it
+    needs, and leaves what it has measured in the study."""
+    with pytest.raises(UsageError, match=TOO_SMALL):
         search(path, 1e-9)
     params = load_params(path)
     with Worker.opened(params, Space.of_params(params), 1.0) as worker:
-        costs, spent_g = Costs(**worker.study.noted(COSTS)), worker.study.spent_g()
-    return spent_g + num_trials * costs.trial_g
+        return worker.study.spent_g(), Costs(**worker.study.noted(COSTS)).trial_g
+
+
+def ended() -> str:
+    """How the search's run for MLflow has ended last."""
+    (path,) = artifacts.STATE.glob("journal/*-search.jsonl")
+    last = json.loads(path.read_text().splitlines()[-1])
+    assert last["kind"] == "end"
+    return str(last["status"])
 
 
 def ledger_g(study_id: str) -> float:
@@ -93,6 +107,7 @@ def test_a_search_ends_within_its_budget_and_leaves_front_patch_and_plot(
     assert Path("reports/search.svg").read_text().startswith("<svg")
     assert f"{len(found['trials'])} trials" in search_text(found)
     assert recorded() == {"search": 1, "trial": len(found["trials"])}
+    assert ended() == "FINISHED"
     again = search(path, budget_g)  # spent: it says the same
     assert again["pareto"] == found["pareto"]
     assert len(again["trials"]) == len(found["trials"])
@@ -108,12 +123,26 @@ def test_a_teacher_is_searched_by_its_training(searchable: Searchable) -> None:
     assert not artifacts.TEACHER.exists()  # it is no business of the search
 
 
-def test_a_network_that_the_images_do_not_fit_is_refused_before_anything_runs(
+def test_a_budget_smaller_than_one_trial_is_refused(searchable: Searchable) -> None:
+    """Also where it would bring one to a rung; what it asks for is enough, and nothing is begun."""
+    path = searchable()
+    measured_g, trial_g = costs_g(path)
+    with pytest.raises(UsageError, match=TOO_SMALL) as refused:
+        search(path, measured_g + 0.9 * trial_g)
+    enough = float(str(refused.value).split("--budget-g ")[1].split()[0])
+    assert measured_g + trial_g < enough < 2 * (measured_g + trial_g)
+    assert ended() == "FAILED"
+    assert list(artifacts.STATE.glob("journal/*-search-0.jsonl")) == []
+
+
+def test_a_network_that_the_images_do_not_fit_is_refused_before_a_teacher_is_trained(
     searchable: Searchable,
 ) -> None:
     path = searchable(search={"space": {"student.patch": [1, 32]}})
+    artifacts.TEACHER.unlink()
     with pytest.raises(LowtideError, match="cannot take images of 1x8x8"):
         search(path, 1.0)
+    assert not artifacts.TEACHER.exists()
     assert not Path(".lowtide/search.db").exists()
 
 
@@ -178,6 +207,7 @@ def test_asked_to_leave_it_leaves_the_trial_as_it_stands(
         with pytest.raises(Paused):
             search(path, budget_g)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert ended() == "SCHEDULED"
     found = search(path, budget_g)
     assert found["trials"][0]["state"] == "complete"
     assert found["spent_g"] == pytest.approx(ledger_g(found["study_id"]))
@@ -190,3 +220,68 @@ def test_without_a_budget_there_is_no_search(searchable: Searchable) -> None:
     )
     assert done.returncode == 2
     assert done.stderr == ("lowtide: how many grams may it emit? lowtide search --budget-g 0.05\n")
+
+
+def replayed(path: Path, level: Callable[[datetime], float]) -> dict[str, Any]:
+    """The carbon section for a trace with these intensities, replayed from the tenth day on."""
+    hours = [datetime(2022, 4, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(480)]
+    rows = [f"{hour.isoformat()},{level(hour)}" for hour in hours]
+    path.write_text("\n".join(["timestamp_utc,gco2_per_kwh", *rows]) + "\n")
+    return {
+        "source": "trace", "trace": str(path), "replay_start": "2022-04-10T00:00:00Z",
+        "replay_speed": 100,
+    }  # fmt: skip
+
+
+def test_a_grid_that_emits_nothing_is_refused(searchable: Searchable, checkout: Path) -> None:
+    """No number of trials would spend the budget."""
+    carbon = replayed(checkout / "zero.csv", lambda _: 0.0)
+    with pytest.raises(CarbonError, match="the grid emits nothing at this hour"):
+        search(searchable(carbon=carbon), 1.0)
+
+
+DIRTY, CLEAN = 600.0, 200.0  # g/kWh
+# Of a machine that others use meanwhile, so that its idling is not the search's.
+PATIENT = {"deadline_hours": 48, "idle_power": 0.0, "resume_minutes": 1}
+
+
+def tide(at: datetime) -> float:
+    return DIRTY if at.hour < 12 else CLEAN
+
+
+def test_a_search_waits_for_clean_hours_and_emits_less_than_at_once(
+    searchable: Searchable, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The search begins at midnight; each joule is weighed here by the trace itself."""
+    carbon = replayed(checkout / "tide.csv", tide)
+    path = searchable(carbon=carbon, schedule=PATIENT, distill={"epochs": 12})
+    found = search(path, enough_g(path, 1.05))
+    assert re.search(r"search: waited until 10 Apr 12:\d\d UTC", capsys.readouterr().err)
+    metered = intervals(found["study_id"])
+    by_trace_g = sum(kwh(one) * tide(one.started_at) for one in metered)
+    assert found["spent_g"] == pytest.approx(by_trace_g, rel=0.02)
+    trial, run_id = found["trials"][0], f"{found['study_id']}-search-0"
+    at_once_g = sum(kwh(one) for one in metered if one.run_id == run_id) * DIRTY
+    assert trial["state"] == "complete"
+    assert trial["emissions_g"] < 0.8 * at_once_g
+
+
+def intervals(study_id: str) -> list[Interval]:
+    with Ledger(artifacts.LEDGER) as ledger:
+        runs = [one.run_id for one in ledger.runs() if one.run_id.startswith(study_id)]
+        return [one for run_id in runs for one in ledger.each_interval(run_id)]
+
+
+def kwh(interval: Interval) -> float:
+    return (interval.energy_j or 0.0) / 3.6e6
+
+
+def test_a_second_search_in_one_checkout_is_refused(
+    searchable: Searchable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = searchable()
+    with pipeline_lock(artifacts.STATE), monkeypatch.context() as another:
+        another.delenv(HELD)
+        with pytest.raises(LockedError, match=r"another pipeline works in this checkout: pid \d+"):
+            search(path, 1.0)
+    assert not Path(".lowtide/search.db").exists()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
@@ -78,6 +79,17 @@ def test_a_database_that_is_deleted_is_noticed_and_comes_back(tmp_path: Path) ->
     (tmp_path / "away.db").rename(file)
     with opened(tmp_path) as study:
         assert study.spent_g() == 1.0
+
+
+def test_a_study_that_is_deleted_in_its_database_is_noticed(tmp_path: Path) -> None:
+    with opened(tmp_path) as study:
+        study.ask()
+        optuna.delete_study(study_name="one", storage=study.database.url)
+        for use in (study.spent_g, study.ask, study.take_over, lambda: study.end(0, "failed", "")):
+            with pytest.raises(StudyError, match=r"^the study was deleted from .*search\.db while"):
+                use()
+    with opened(tmp_path) as study:  # begun anew
+        assert study.trials() == []
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:

@@ -6,12 +6,9 @@ from pathlib import Path
 from lowtide import artifacts
 from lowtide.compression import compare
 from lowtide.data.arrays import load_split
-from lowtide.energy.counting import counting_window
 from lowtide.errors import MeterError
 from lowtide.params import Params
-from lowtide.runtime.onnx_model import OnnxModel
-from lowtide.runtime.probe import take_turns
-from lowtide.stages.served import FLOAT, INT8, PROBE_IMAGES, Files
+from lowtide.stages.served import FLOAT, INT8, Files, opened, take_turns
 
 
 @dataclass(frozen=True)
@@ -40,18 +37,9 @@ class Joules:
 
 def joules(paths: Files, reference: Reference, params: Params) -> Joules:
     """In a window of its own: of this process. MeterError where nothing can tell joules."""
-    settings = params.evaluate
     files = {"reference": reference.path, **paths}
-    models = {
-        name: OnnxModel(path, settings.num_threads, provider=settings.provider)
-        for name, path in files.items()
-    }
-    images = load_split(artifacts.DATA, "val").images[:PROBE_IMAGES]
-    with counting_window() as window:
-        turns = take_turns(
-            models, images, window, batch_size=settings.batch_size,
-            num_repeats=params.search.num_repeats,
-        )  # fmt: skip
+    models = {name: opened(path, params) for name, path in files.items()}
+    turns = take_turns(models, params, params.search.num_repeats)
     found = {name: taken.inference_energy_j for name, taken in turns.items()}
     known = {name: value for name, value in found.items() if value}
     if len(known) < len(found):
@@ -62,13 +50,12 @@ def joules(paths: Files, reference: Reference, params: Params) -> Joules:
 
 def accuracy(path: Path, params: Params) -> float:
     """Of a file on validation images."""
-    model = OnnxModel(path, params.evaluate.num_threads, provider=params.evaluate.provider)
-    return compare.accuracy(model, load_split(artifacts.DATA, "val"))
+    return compare.accuracy(opened(path, params), load_split(artifacts.DATA, "val"))
 
 
 def acceptable(paths: Files, params: Params) -> dict[str, float]:
     """Accuracy of the float file, and of the int8 file unless it has lost too much."""
     found = {name: accuracy(path, params) for name, path in paths.items()}
-    if found[FLOAT] - found.get(INT8, 0.0) > params.quantize.val_accuracy_drop_max:
-        found.pop(INT8, None)
+    if INT8 in found and found[FLOAT] - found[INT8] > params.quantize.val_accuracy_drop_max:
+        del found[INT8]
     return found

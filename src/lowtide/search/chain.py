@@ -52,7 +52,8 @@ class Chain:
     run: Run
 
     def through(self) -> Through:
-        """Raises PrunedError, ModelError, OutOfGramsError, Deferred."""
+        """Raises PrunedError, OutOfGramsError, Deferred, and whatever the network, its exporter or
+        the runtime raises."""
         params = self.worker.space.params(self.trial.sample)
         folder = self.worker.folder_of(self.trial)
         self._require_worth(self._probed(params, folder))
@@ -61,19 +62,19 @@ class Chain:
         model, spec = fit_trial(
             params, context, checkpoint, self._hooks(), self.costs.later_work(self.worker)
         )
-        with self._reserved():
+        with self._reserved("serving"):
             save_model(folder / "model.safetensors", model, spec)
             return self._served(export(model, spec, folder, params), params)
 
-    def _reserved(self) -> AbstractContextManager[None]:
+    def _reserved(self, what: str) -> AbstractContextManager[None]:
         self.worker.leaving.leave_if_asked()
-        return self.purse.reserved(self.trial.number, self.costs.overhead_g)
+        return self.purse.reserved(what, self.costs.overhead_g)
 
     def _probed(self, params: Params, folder: Path) -> float:
         """Joules per inference over the reference's: they do not depend on weights."""
         if PROBED in self.trial.notes:
             return float(self.trial.notes[PROBED])
-        with self._reserved():
+        with self._reserved("probing"):
             paths = export(*untrained(params), folder, params)
             ratio = joules(paths, self.reference, params).least[1]
             self.worker.study.note_of(self.trial.number, PROBED, ratio)

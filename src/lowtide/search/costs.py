@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lowtide import artifacts
-from lowtide.errors import UsageError
+from lowtide.errors import CarbonError, UsageError
 from lowtide.models.weights import load_model
 from lowtide.search.candidate import Reference, accuracy, joules
 from lowtide.search.fitting import untrained
@@ -43,18 +43,24 @@ class Costs:
         left_g = worker.budget_g - worker.study.spent_g()
         return max(left_g / self.trial_g - 1, 0.0)
 
-    def require_a_rung(self, worker: Worker) -> None:
-        """UsageError where the budget would not bring the first trial to its first rung."""
-        need_g = worker.study.spent_g() + self.rungs_g[0]
+    def require_a_trial(self, worker: Worker) -> None:
+        """UsageError where the budget is not enough for the first trial."""
+        spent_g = worker.study.spent_g()
+        need_g = spent_g + self.trial_g
         if worker.budget_g < need_g and not worker.study.trials():
             raise UsageError(
-                f"a budget of {worker.budget_g:.3g} g does not bring one trial to its first rung: "
-                f"about {1.05 * need_g:.2g} g would (by steps and a probe measured here)"
+                f"a budget of {worker.budget_g:.3g} g is smaller than one trial: by a probe and "
+                f"steps measured here, which took {spent_g:.2g} g, one takes {self.trial_g:.2g} g; "
+                f"take --budget-g {1.1 * need_g:.3g} or more, or fewer epochs"
             )
 
 
 def prepare(worker: Worker) -> tuple[Reference, Costs]:
-    """The reference in this checkout, and what trials cost; measured unless the study knows it."""
+    """The reference in this checkout, and what trials cost; measured unless the study knows it.
+
+    Raises:
+        CarbonError: the measuring has emitted nothing, so that grams limit nothing.
+    """
     with worker.spending(None) as (_, purse):
         reference = _reference(worker)
         with worker.study.alone():
@@ -81,6 +87,12 @@ def _measured(worker: Worker, reference: Reference, purse: Purse) -> Costs:
     overhead_g = _grams(purse) - before_g
     fit_g = _fit_g(worker, purse)
     settings = params.search
+    if overhead_g * fit_g == 0:
+        raise CarbonError(
+            f"by {worker.source.name} the grid emits nothing at this hour, so no budget of grams "
+            "would ever be spent: search at another hour (carbon.replay_start on a replayed clock) "
+            "or by another carbon.source"
+        )
     rungs_g = levels_g(overhead_g, fit_g, settings.rungs, settings.reduction)
     return Costs(overhead_g, fit_g, found.reference_j, rungs_g)
 

@@ -14,6 +14,8 @@ from lowtide.search.study import Study
 IDENTITY = "identity"
 SHORT = 12  # characters of a digest
 PROBED_BY = ("batch_size", "num_threads", "provider")  # of `evaluate`
+OF_RUNS = ("recurring", "eta", "power_limits")  # of `controller`, which a search leaves alone
+STEERED_BY = ("training_emissions_g_max", "training_energy_kwh_max", "inference_energy_j_max")
 
 
 def identity(params: Params, space: Space) -> dict[str, str]:
@@ -29,6 +31,7 @@ def identity(params: Params, space: Space) -> dict[str, str]:
         **({"the teacher": _digest(artifacts.TEACHER)} if of == "student" else {}),
         f"model.{of}": getattr(params.model, of),
         **_fixed(params, space),
+        **(_steering(params) if of == "teacher" else {}),
     }
 
 
@@ -57,7 +60,21 @@ def _fixed(params: Params, space: Space) -> dict[str, str]:
     } | {
         "seed": _text(params.seed),
         "export.preprocessing": _text(params.export.preprocessing),
+        "quantize.val_accuracy_drop_max": _text(params.quantize.val_accuracy_drop_max),
         **{f"evaluate.{name}": _text(getattr(params.evaluate, name)) for name in PROBED_BY},
+    }
+
+
+def _steering(params: Params) -> dict[str, str]:
+    """What a teacher's training depends on beside its recipe."""
+    controller = params.controller.model_dump(mode="json", exclude=set(OF_RUNS))
+    repeated = params.controller.decisions
+    if repeated is not None and repeated.exists():
+        controller["decisions"] = _digest(repeated)
+    return {
+        **{f"controller.{name}": _text(value) for name, value in controller.items()},
+        **{f"objective.{name}": _text(value) for name, value in params.objective},
+        **{f"budgets.{name}": _text(getattr(params.budgets, name)) for name in STEERED_BY},
     }
 
 

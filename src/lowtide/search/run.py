@@ -1,12 +1,14 @@
 """The search: trials of one study, one after the other, until its grams are spent."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lowtide import artifacts
 from lowtide.artifacts import STATE
-from lowtide.errors import ModelError
+from lowtide.errors import ModelError, StudyError
 from lowtide.lock import pipeline_lock
 from lowtide.params import Params, load_params
 from lowtide.search.candidate import Reference
@@ -19,7 +21,8 @@ from lowtide.search.spending import OutOfGramsError
 from lowtide.search.trial import run_trial
 from lowtide.search.worker import Worker
 from lowtide.stages.run import run_stage
-from lowtide.tracking import delivery
+from lowtide.tracking import Run, delivery
+from lowtide.training.pacing import Deferred
 
 FAILED_IN_A_ROW_MAX = 5  # then it is not the configuration that fails
 
@@ -28,33 +31,47 @@ def search(params_file: Path, budget_g: float) -> dict[str, Any]:
     """Go on with the study in params.yaml, or begin it; returns what reports/search.json holds.
 
     Raises:
-        UsageError: the space, the budget or the study are not usable; nothing has run.
+        UsageError: the space is not usable, and nothing but `prepare` has run; the study is of
+            another search; or, by what was measured, the budget is too small for one trial.
         StudyError: the database has gone; what was done is kept in it.
+        ModelError: trial after trial has failed.
         Deferred: by a signal or the plan.
     """
     params = load_params(params_file)
     space = Space.of_params(params)
     with pipeline_lock(STATE):
-        _make_missing(params, params_file)
-        for sample in space.corners():
-            untrained(space.params(sample))
+        _make_ready(params, space, params_file)
         with Worker.opened(params, space, budget_g) as worker, delivery(STATE) as left:
             require_same(worker.study, identity(params, space))
-            run = worker.search_run()
-            found = _search(worker)
-            write(found)
-            run.log_metrics({"emissions_g": found["spent_g"], "num_trials": len(found["trials"])})
-            run.log_artifact(artifacts.report_path("search"))
-            run.end("FINISHED")
+            with _recorded(worker.search_run()) as run:
+                found = _search(worker)
+                write(found)
+                figures = {"emissions_g": found["spent_g"], "num_trials": len(found["trials"])}
+                run.log_metrics(figures)
+                run.log_artifact(artifacts.report_path("search"))
         for unsent in left:
             worker.bar.say(str(unsent))
     return found
 
 
+@contextmanager
+def _recorded(run: Run) -> Iterator[Run]:
+    """It ends with the body: as scheduled where the same command goes on."""
+    status = "FAILED"
+    try:
+        yield run
+        status = "FINISHED"
+    except (Deferred, KeyboardInterrupt, StudyError):
+        status = "SCHEDULED"
+        raise
+    finally:
+        run.end(status)
+
+
 def _search(worker: Worker) -> dict[str, Any]:
     worker.begin()
     reference, costs = prepare(worker)
-    costs.require_a_rung(worker)
+    costs.require_a_trial(worker)
     try:
         _run_trials(worker, reference, costs)
     except OutOfGramsError:
@@ -78,11 +95,17 @@ def _run_trials(worker: Worker, reference: Reference, costs: Costs) -> None:
             raise ModelError(f"{failed} trials in a row have failed: see what was said of them")
 
 
-def _make_missing(params: Params, params_file: Path) -> None:
-    """In a fresh clone the stages before the search are run first, at nobody's budget."""
-    missing = [] if (artifacts.DATA / "card.json").exists() else ["prepare"]
+def _make_ready(params: Params, space: Space, params_file: Path) -> None:
+    """In a fresh clone the stages before the search are run first, at nobody's budget; the space's
+    networks are built before a teacher is trained for them."""
+    if not (artifacts.DATA / "card.json").exists():
+        _run_first("prepare", params_file)
+    for sample in space.corners():
+        untrained(space.params(sample))
     if params.search.of == "student" and not artifacts.TEACHER.exists():
-        missing.append("train")
-    for stage in missing:
-        print(f"search: runs {stage} first, which does not count in its budget", file=sys.stderr)
-        run_stage(stage, params_file)
+        _run_first("train", params_file)
+
+
+def _run_first(stage: str, params_file: Path) -> None:
+    print(f"search: runs {stage} first, which does not count in its budget", file=sys.stderr)
+    run_stage(stage, params_file)

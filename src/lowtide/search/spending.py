@@ -6,11 +6,12 @@ from contextlib import contextmanager
 
 from lowtide.energy.totals import Window
 from lowtide.errors import CarbonError
-from lowtide.search.study import RESERVED, Study
+from lowtide.search.study import RESERVED, TOOK, Study, Trial
 from lowtide.training.protocols import Hook
 
 EVERY_S = 0.5  # between two looks at what is spent
-TOLERANCE = 0.05  # of the budget, for what is nearly through
+LATEST = 4  # trials, by which is judged what exports and probes take
+TOLERANCE = 0.02  # of the budget, for what is nearly through
 
 
 class OutOfGramsError(Exception):
@@ -39,8 +40,9 @@ class Purse:
         self._by, self._number, self._before_g = by, number, before_g
         self.trial_g = self.study_g = before_g
 
-    def look(self) -> None:
-        """Note what is spent by now; `trial_g` and `study_g` are the sums.
+    def look(self) -> list[Trial]:
+        """Note what is spent by now; `trial_g` and `study_g` are the sums. Returns the study's
+        trials.
 
         Raises:
             CarbonError: it is unknown.
@@ -53,29 +55,38 @@ class Purse:
                 "`lowtide doctor`, and carbon.constant_g_per_kwh for a zone without data"
             )
         self._study.note_spent(self._number, self._by, grams)
-        self.trial_g, self.study_g = self._before_g + grams, self._study.spent_g()
+        trials = self._study.trials()
+        self.trial_g, self.study_g = self._before_g + grams, self._study.spent_g(trials)
         self._told(self.study_g)
+        return trials
 
     def require(self, more_g: float = 0.0) -> None:
-        """OutOfGramsError where the budget is spent, or `more_g` would be too much."""
-        self.look()
-        too_much = self.study_g + more_g > (1 + TOLERANCE) * self._budget_g
+        """OutOfGramsError where the budget is spent, or `more_g` would be too much, beside what
+        other workers have reserved."""
+        others_g = sum(t.reserved_g for t in self.look() if t.number != self._number)
+        too_much = self.study_g + others_g + more_g > (1 + TOLERANCE) * self._budget_g
         if too_much or self.study_g >= self._budget_g:
             raise OutOfGramsError
 
     @contextmanager
-    def reserved(self, number: int, grams: float) -> Iterator[None]:
+    def reserved(self, what: str, grams: float) -> Iterator[None]:
         """For what is not ended midway: so much is left for the body, whatever other workers do.
+        If such bodies took more in the latest trials, then as much as that: other workers on one
+        machine make them dearer.
 
         Raises:
             OutOfGramsError: there is not so much left.
         """
-        study = self._study
+        study, number = self._study, self._number
+        assert number is not None, "before the first trial nothing is reserved"
         with study.alone():
-            others_g = sum(t.reserved_g for t in study.trials() if t.number != number)
-            self.require(others_g + grams)
+            grams = max([grams, *(g for trial in study.trials()[-LATEST:] for g in trial.took_g)])
+            self.require(grams)
             study.note_of(number, RESERVED, grams)
+        before_g = self.trial_g
         yield
+        self.look()
+        study.note_of(number, TOOK + what, self.trial_g - before_g)
         study.note_of(number, RESERVED, 0.0)
 
 

@@ -14,10 +14,11 @@ from lowtide.errors import ParamsError, StudyError, UsageError
 from lowtide.tracking.sender import redact, without_password
 
 SERVERS = ("postgresql", "postgresql+psycopg2")
+NOT_FOUND = "Record does not exist."  # optuna's KeyError
 
 
 class Database:
-    """Raises StudyError, from `talking`, once the database has gone."""
+    """Raises StudyError, from `talking`, once the database or the study in it has gone."""
 
     def __init__(self, storage: str | None, file: Path) -> None:
         """`storage`: as in params.yaml; None: `file`."""
@@ -35,6 +36,13 @@ class Database:
         except (SQLAlchemyError, StorageInternalError) as error:
             cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
             raise self._gone(redact(cause, self.url)) from None
+        except KeyError as error:
+            if error.args != (NOT_FOUND,):
+                raise
+            raise StudyError(
+                f"the study was deleted from {self.name} while it was searched: run the same "
+                "command to begin it anew"
+            ) from None
 
     @contextmanager
     def opening(self) -> Iterator[None]:
@@ -59,15 +67,20 @@ class Database:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with self.opening():
             storage = RDBStorage(self.url)
-        self._inode = None if self.file is None else self.file.stat().st_ino
+        self._inode = self._found()
         return storage
 
     def _require_file(self) -> None:
         """An open file that is deleted takes writes all the same, and keeps none."""
-        if self._inode is None or self.file is None:
-            return
-        if not self.file.exists() or self.file.stat().st_ino != self._inode:
+        if self._inode is not None and self._found() != self._inode:
             raise self._gone("the file was deleted or replaced")
+
+    def _found(self) -> int | None:
+        """The inode that the file has by now."""
+        try:
+            return None if self.file is None else self.file.stat().st_ino
+        except FileNotFoundError:
+            return None
 
     def _gone(self, why: str) -> StudyError:
         return StudyError(

@@ -20,6 +20,7 @@ from lowtide.search.storage import Database
 # Of accuracy, joules per inference and grams.
 DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE)
 RESERVED = "reserved_g"  # for what a worker does just now
+TOOK = "took_g:"  # and then what grams were reserved for
 SPENT = "spent_g:"  # and then by which worker
 UNFINISHED = "unfinished"
 STATES = {
@@ -48,6 +49,10 @@ class Trial:
     @property
     def reserved_g(self) -> float:
         return float(self.notes.get(RESERVED, 0.0)) if self.state == UNFINISHED else 0.0
+
+    @property
+    def took_g(self) -> list[float]:
+        return [float(grams) for key, grams in self.notes.items() if key.startswith(TOOK)]
 
     def spent_by_others_g(self, worker: str) -> float:
         return self.spent_g - float(self.notes.get(f"{SPENT}{worker}", 0.0))
@@ -113,16 +118,16 @@ class Study:
     def outcomes(self) -> list[Outcome]:
         return [trial.outcome for trial in self.trials() if trial.outcome is not None]
 
-    def spent_g(self) -> float:
-        """By all workers, on all trials, and before the first."""
+    def spent_g(self, trials: Sequence[Trial] | None = None) -> float:
+        """By all workers, on all trials (which need not be read again), and before the first."""
         with self.database.talking():
             own = _spent_g(self._study.user_attrs)
-        return own + sum(trial.spent_g for trial in self.trials())
+        return own + sum(trial.spent_g for trial in (self.trials() if trials is None else trials))
 
     def take_over(self) -> Trial | None:
         """A trial that was begun and that nobody works on."""
         with self.alone():
-            for left in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            for left in self._left():
                 if left.number in self._mine or not self.owners.claim(left.number):
                     continue
                 trial = optuna.Trial(self._study, left._trial_id)
@@ -130,6 +135,11 @@ class Study:
                     return self._take(trial)
                 self.owners.release(left.number)
         return None
+
+    def _left(self) -> list[FrozenTrial]:
+        """Unfinished ones; those first for which grams are reserved, which others have to leave."""
+        unfinished = self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        return sorted(unfinished, key=lambda one: -float(one.user_attrs.get(RESERVED, 0.0)))
 
     def ask(self) -> Trial:
         """A new trial."""

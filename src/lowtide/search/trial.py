@@ -1,25 +1,50 @@
 """One trial from its beginning to what the study is told of it."""
 
-from lowtide.errors import ModelError, first_line
+import sqlite3
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from lowtide.errors import (
+    CarbonError,
+    DataError,
+    LowtideError,
+    MeterError,
+    StudyError,
+    UsageError,
+    first_line,
+)
 from lowtide.search.candidate import Reference
 from lowtide.search.chain import CHECKPOINT, Chain, Through
 from lowtide.search.costs import Costs
 from lowtide.search.halving import PrunedError
 from lowtide.search.progress import best_text, spent_text
-from lowtide.search.spending import Purse
+from lowtide.search.spending import OutOfGramsError, Purse
 from lowtide.search.study import Trial
 from lowtide.search.worker import Worker
 from lowtide.tracking import Run
 from lowtide.training.checkpoint import delete_checkpoints
 
-Ending = Through | PrunedError | ModelError
+# No configuration is to blame for these: the next one would meet them, too.
+OF_THE_SEARCH = (OutOfGramsError, StudyError, CarbonError, MeterError, DataError, UsageError)
+OF_THE_DISK = (OSError, sqlite3.Error, SafetensorError)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """`state`: pruned or failed."""
+
+    state: str
+    reason: str
 
 
 def run_trial(worker: Worker, trial: Trial, reference: Reference, costs: Costs) -> str:
     """Run it to its end, tell the study, and say what came of it; returns its state.
 
     Raises:
-        OutOfGramsError, Deferred, StudyError: it is left as it stands, to be gone on with.
+        Deferred, and what concerns the whole search: it is left as it stands, to be gone on with.
     """
     run = worker.trial_run(trial)
     try:
@@ -31,14 +56,23 @@ def run_trial(worker: Worker, trial: Trial, reference: Reference, costs: Costs) 
     return _tell(worker, trial, run, ending, purse)
 
 
-def _ending(chain: Chain) -> Ending:
+def _ending(chain: Chain) -> Through | Stopped:
+    """What a network, the exporter or the runtime raises ends the trial, which would otherwise be
+    taken over and raise it for ever; whether it is the machine, the next trials tell."""
     try:
         return chain.through()
-    except (PrunedError, ModelError) as ending:
-        return ending
+    except Exception as raised:
+        if _concerns_the_search(raised):
+            raise
+        return Stopped("pruned" if isinstance(raised, PrunedError) else "failed", _reason(raised))
 
 
-def _tell(worker: Worker, trial: Trial, run: Run, ending: Ending, purse: Purse) -> str:
+def _concerns_the_search(raised: Exception) -> bool:
+    cause = raised.__context__ or raised  # of ours, which say what cannot be written
+    return isinstance(raised, OF_THE_SEARCH) or isinstance(cause, OF_THE_DISK)
+
+
+def _tell(worker: Worker, trial: Trial, run: Run, ending: Through | Stopped, purse: Purse) -> str:
     study, grams = worker.study, purse.trial_g
     run.log_metrics({"emissions_g": grams})
     if isinstance(ending, Through):
@@ -48,8 +82,7 @@ def _tell(worker: Worker, trial: Trial, run: Run, ending: Ending, purse: Purse) 
         run.log_metrics({"accuracy": ending.accuracy, "energy_j_per_inference": ending.energy_j})
         state, what = "complete", f"accuracy {ending.accuracy:.4f}, {ending.energy_j:.3g} J"
     else:
-        state = "pruned" if isinstance(ending, PrunedError) else "failed"
-        what = first_line(ending)
+        state, what = ending.state, ending.reason
         study.end(trial.number, state, what)
         worker.forget(trial)
     run.set_tags({"lowtide.state": state})
@@ -61,3 +94,12 @@ def _tell(worker: Worker, trial: Trial, run: Run, ending: Ending, purse: Purse) 
         f"{spent_text(purse.study_g, worker.budget_g)} spent, {best_text(outcomes)}"
     )
     return state
+
+
+def _reason(raised: Exception) -> str:
+    """In one line; of what nobody has foreseen its type and place, too."""
+    if isinstance(raised, PrunedError | LowtideError):
+        return first_line(raised)
+    last = traceback.extract_tb(raised.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
+    return f"{type(raised).__name__}: {first_line(raised)} ({place})"

@@ -30,6 +30,7 @@ from lowtide.training.world import ALONE
 
 FOLDER = artifacts.STATE / "search"
 DATABASE = artifacts.STATE / "search.db"
+ARRIVED = "arrived_at:"  # and then which budget of the study
 
 
 @dataclass
@@ -81,16 +82,21 @@ class Worker:
     def folder(self) -> Path:
         return FOLDER / f"{self.study.name}-{self.study.id}"
 
+    @property
+    def _arrived(self) -> str:
+        return f"{ARRIVED}{self.budget_g!r}"
+
     def begin(self) -> None:
-        """Note when the study began."""
+        """Note when this budget was first given: its work is due from then on, and more of it is
+        other work."""
         with self.study.alone():
-            if self.study.noted("arrived_at") is None:
-                self.study.note("arrived_at", self.clock.now().isoformat())
+            if self.study.noted(self._arrived) is None:
+                self.study.note(self._arrived, self.clock.now().isoformat())
 
     def context(self, trial: Trial, params: Params, window: Window, run: Run) -> StageContext:
-        """As a stage has it that fits a network. The study is due when its first trial was, however
+        """As a stage has it that fits a network. All trials of a budget are due together, however
         often it is started."""
-        arrived_at = datetime.fromisoformat(self.study.noted("arrived_at"))
+        arrived_at = datetime.fromisoformat(self.study.noted(self._arrived))
         due = arrived_at + timedelta(hours=params.schedule.deadline_hours)
         session = Session(
             self.study.id, arrived_at, due, self.clock.now(), self.clock.replay, True, {}

@@ -1,0 +1,26 @@
+"""A torch user's network that cannot be trained while another has the GPU's memory."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+TAKEN = Path("taken")  # while this file exists
+
+
+class Guest(nn.Module):
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(8, num_classes),
+        )  # fmt: skip
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training and torch.is_grad_enabled() and TAKEN.exists():
+            raise RuntimeError("CUDA out of memory.\nTried to allocate 2.00 GiB")
+        return self.layers(images)  # type: ignore[no-any-return]
+
+
+def guest(channels: int, _size: tuple[int, int], num_classes: int) -> nn.Module:
+    return Guest(channels, num_classes)
