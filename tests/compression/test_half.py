@@ -7,8 +7,8 @@ import onnx
 import pytest
 
 from lowtide.compression.compare import compare
-from lowtide.compression.half import HALVES, has_kernels, write_half
-from lowtide.compression.onnx_export import export_onnx
+from lowtide.compression.half import HALVES, Half, has_kernels, write_half
+from lowtide.compression.onnx_export import export_onnx, opset_of
 from lowtide.data.arrays import ImageArrays
 from lowtide.errors import ModelError
 from lowtide.runtime.onnx_model import OnnxModel
@@ -30,6 +30,18 @@ def test_bfloat16_is_valid_and_holds_no_float16(graph, tmp_path: Path) -> None: 
     types = {tensor.data_type for tensor in model.graph.initializer}
     assert onnx.TensorProto.BFLOAT16 in types
     assert onnx.TensorProto.FLOAT16 not in types
+
+
+@pytest.mark.parametrize(("kind", "opset"), [("float16", 20), ("bfloat16", 22)])
+def test_a_file_states_the_opset_that_it_has(
+    kind: Half, opset: int, graph: onnx.ModelProto, tmp_path: Path
+) -> None:
+    """bfloat16 takes a later one than `export.opset` asked for."""
+    write_half(graph, tmp_path / "half.onnx", kind)
+    model = onnx.load(tmp_path / "half.onnx")
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert opset_of(model) == int(metadata["lowtide.opset"]) == opset
+    assert "is inside the graph" in metadata["lowtide.preprocessing"]
 
 
 def test_both_are_judged_by_measurement(rig, graph, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -58,8 +58,20 @@ def faded(model: nn.Module, group: ChannelGroup, batch: Batch, factor: float) ->
     scaled = copy.deepcopy(model)
     for name in group.gated:
         for weight in scaled.get_submodule(name).parameters(recurse=False):
-            weight.data[0] *= factor
+            weight.data[0 :: group.num_channels] *= factor  # query, key and value go together
     return loss(batch, scaled(batch.images)).item()
+
+
+def test_l2_is_of_the_weights_that_come_and_go_with_a_channel() -> None:
+    """By hand, where each group of a convolution reads channels of its own."""
+    one, other = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 8, 1, groups=2)
+    model = nn.Sequential(one, other, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    group = next(group for group in find_groups(model, SHAPE)[0] if group.root == "0")
+    (score,) = channel_scores(model, SHAPE, [group], "l2", lessons(SHAPE))
+    for k in range(6):
+        reading = other.weight[:4, k] if k < 3 else other.weight[4:, k - 3]
+        expected = (one.weight[k].square().sum() + reading.square().sum()) / 2
+        assert score[k].item() == pytest.approx(expected.item())
 
 
 def test_slopes_of_images_do_not_cancel() -> None:

@@ -81,6 +81,20 @@ def test_what_has_no_figure_goes_back_last(sensitivity: float | None) -> None:
     assert np.isclose(known.gain_s or 0, 1.0)
 
 
+def test_without_times_all_begin_in_int8_and_the_most_sensitive_goes_back_first() -> None:
+    untimed = {"float": {}, "int8": {}}
+    found = table(["a", "b", "c"], untimed, {"a": 0.1, "b": 0.3})
+    assert {one.precision for one in found} == {"int8"}
+    tried: list[frozenset[str]] = []
+
+    def accuracy(floats: frozenset[str]) -> float:
+        tried.append(floats)
+        return 0.0
+
+    return_to_float(found, accuracy, 0.9)
+    assert tried == [{"b"}, {"a", "b"}, {"a", "b", "c"}]
+
+
 def test_what_gains_nothing_goes_back_first() -> None:
     """It is in int8 since the whole is quicker so, and costs nothing but accuracy."""
     useless, useful = Layer("a", 0.1, 1.0, 1.0), Layer("b", 9.0, 2.0, 1.0)

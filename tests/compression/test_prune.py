@@ -1,5 +1,8 @@
 """Channels leave for good, and what depends on them follows."""
 
+import copy
+from contextlib import ExitStack
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,7 @@ from lowtide.compression.sensitivity import Sensitivity
 from lowtide.errors import ModelError
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.models.factory import Classifier
+from lowtide.objective.closing import closed
 from lowtide.params import Importance
 from tests.compression.pruning import batches, cut, lessons
 from tests.objective.nets import COST, NETS, SHAPE, made
@@ -63,14 +67,65 @@ def test_every_kind_of_network_is_cut_as_planned(name: str, importance: Importan
     assert model(torch.zeros(5, *SHAPE)).shape == (5, 4)
 
 
-def test_residual_and_depthwise_layers_are_cut_and_grouped_ones_named() -> None:
+def test_residual_depthwise_and_grouped_layers_are_cut() -> None:
     model = Mixed()
-    result = cut(model, (3, 16, 16), macs_fraction=0.7, round_to=4)
-    assert result.macs_after <= 0.7 * result.macs_before
+    result = cut(model, (3, 16, 16), macs_fraction=0.2, round_to=4)
+    assert result.macs_after <= 0.2 * result.macs_before
     assert model.depthwise.groups == model.depthwise.in_channels < 32
-    assert result.not_pruned.keys() == {"squeeze", "grouped", "head"}
-    assert "grouped is a grouped convolution" in result.not_pruned["squeeze"]
+    assert result.not_pruned.keys() == {"head"}
+    assert result.channels.keys() >= {"squeeze", "grouped"}
+    assert model.grouped.groups == 4  # as they were
+    assert model.grouped.in_channels == model.squeeze.out_channels < 16
     assert model(torch.zeros(2, 3, 16, 16)).shape == (2, 4)
+
+
+@pytest.mark.parametrize("round_to", [1, 4])
+def test_a_cut_grouped_network_says_what_it_said_with_the_channels_closed(round_to: int) -> None:
+    model = Classifier(made("grouped"), (127.0,) * 3, (64.0,) * 3).eval()
+    eligible, whole = eligible_groups(model, SHAPE, round_to), copy.deepcopy(model)
+    ranking = rank_channels(model, SHAPE, eligible, "l2", lessons(SHAPE), batches(SHAPE))
+    target = 0.2 * eligible.macs
+    result = prune_channels(model, SHAPE, eligible, ranking, Rounding(round_to, None), target)
+    assert result.channels.keys() >= {"net.reduce.0", "net.group.0", "net.last.0"}
+    pixels = next(batches(SHAPE).epoch(0)).images
+    with ExitStack() as stack:
+        for group, score in zip(eligible.groups, ranking.scores, strict=True):
+            left = result.channels.get(group.root, (0, group.num_channels))[1]
+            leaving = group.in_turns(score)[: group.num_channels - left]
+            stack.enter_context(closed(whole, group, leaving))
+        assert torch.allclose(model(pixels), whole(pixels), atol=1e-5)
+
+
+def test_a_strided_pointwise_convolution_keeps_the_inputs_that_its_training_needs() -> None:
+    """With fewer oneDNN writes beyond its memory, and the process ends."""
+    net = nn.Sequential(
+        nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 8, 1, 2), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
+    )  # fmt: skip
+    model = Classifier(net, (127.0,) * 3, (64.0,) * 3)
+    with pytest.raises(ModelError, match=r"net\.0 \(16 channels\)"):
+        cut(model, SHAPE, macs_fraction=0.01, round_to=4)
+    cut(model, SHAPE, macs_fraction=0.55, round_to=4)
+    assert net[0].out_channels == 16
+    model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    for batch in batches(SHAPE).epoch(0):
+        nn.functional.cross_entropy(model(batch.images), batch.labels).backward()
+    assert eligible_groups(model, SHAPE, 4).not_pruned["net.0"] == (
+        "has 16 channels, and stays a multiple of 4 of at least 16"
+    )
+
+
+def test_channels_that_each_group_needs_are_no_reason_to_miss_the_target() -> None:
+    """A notch is then a multiple of both; what is left of each group is more than one channel."""
+    model = Mixed()
+    eligible = eligible_groups(model, (3, 16, 16), 6)
+    grouped = next(group for group in eligible.groups if group.root == "grouped")
+    assert (grouped.notch(6), grouped.least(6), grouped.least(4)) == (12, 12, 8)
+    assert "squeeze" in eligible_groups(model, (3, 16, 16), 16).not_pruned
+    reason = eligible_groups(model, (3, 16, 16), 12).not_pruned
+    assert "squeeze" not in reason
+    with pytest.raises(ModelError, match=r"grouped \(8 channels\)|squeeze \(8 channels\)"):
+        cut(model, (3, 16, 16), macs_fraction=0.01, round_to=4)
 
 
 def test_what_matters_less_and_costs_more_goes_first() -> None:
@@ -94,7 +149,7 @@ def test_what_matters_less_and_costs_more_goes_first() -> None:
 
 
 def test_a_target_out_of_reach_says_how_far_it_got(rig) -> None:  # type: ignore[no-untyped-def]
-    message = r"reached \d+% .*prune.macs_fraction asks for 1%.*most are left in net.*16 channels"
+    message = r"reached 0\.\d+ .*prune.macs_fraction asks for 0.01:.*most are left in net.*16 chan"
     with pytest.raises(ModelError, match=message):
         cut(rig.model, (3, 16, 16), macs_fraction=0.01, round_to=16)
 
@@ -105,16 +160,22 @@ def test_a_model_without_layers_is_refused() -> None:
 
 
 def test_a_model_that_can_lose_nothing_names_its_layers() -> None:
-    model = nn.Sequential(
+    net = nn.Sequential(
         nn.Conv2d(3, 16, 3), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv2d(16, 8, 3), nn.Flatten(),
         nn.Linear(128, 4),
     )  # fmt: skip
+    model = Classifier(net, (127.0,) * 3, (64.0,) * 3)
     message = (
-        r"no layer can be pruned \(5: its outputs are the model's; 0: 1 norms each channel by all "
-        r"of them; 3: has 8 channels, and stays a multiple of 8\)"
+        r"no layer can be pruned \(net.5: its outputs are the model's; net.0: net.1 norms each "
+        r"channel by all of them; net.3: has 8 channels, and stays a multiple of 8\): set "
+        r"prune.macs_fraction to 1.0"
     )
     with pytest.raises(ModelError, match=message):
         cut(model, SHAPE, macs_fraction=0.5, round_to=8)
+    result = cut(model, SHAPE, macs_fraction=1.0, round_to=8)  # as the message says
+    assert result.macs_after == result.macs_before
+    assert result.channels == {}
+    assert result.not_pruned.keys() == {"net.0", "net.3", "net.5"}
 
 
 def test_where_every_layer_is_at_its_least_a_further_round_cuts_nothing() -> None:

@@ -14,6 +14,7 @@ from lowtide.compression.layers import layers
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quantize import Plan, write_int8
 from lowtide.errors import ModelError
+from lowtide.runtime.onnx_file import check_file
 from lowtide.runtime.onnx_model import OUTPUT, OnnxModel
 
 
@@ -21,6 +22,7 @@ from lowtide.runtime.onnx_model import OUTPUT, OnnxModel
 def test_int8_answers_like_float(rig, graph, tmp_path: Path, method) -> None:  # type: ignore[no-untyped-def]
     target = tmp_path / "int8.onnx"
     write_int8(graph, target, Plan(ranges(observe(graph, rig.images), method)))
+    check_file(target)
     assert target.stat().st_size < 0.5 * (tmp_path / "fp32.onnx").stat().st_size
     reference = OnnxModel(tmp_path / "fp32.onnx", 1).logits(rig.images)
     logits = OnnxModel(target, 1).logits(rig.images)

@@ -2,11 +2,12 @@
 
 import pytest
 
+from lowtide.compression.eligible import LEAST_MULTIPLE
 from lowtide.compression.rounding import CHANNELS, TOLERANCE, choose_multiple, measure_rounding
 
 
 def test_the_choice_is_no_slower_than_the_best_by_its_own_measurements() -> None:
-    found = measure_rounding()
+    found = measure_rounding("cpu")
     assert found.multiple in CHANNELS
     assert found.seconds_per_mac is not None
     assert found.seconds_per_mac.keys() == {"float", "int8"}
@@ -33,3 +34,7 @@ def test_the_smallest_that_is_good_in_both_types(
         "int8": dict(zip(CHANNELS, int8, strict=True)),
     }
     assert choose_multiple(seconds) == expected
+
+
+def test_the_least_multiple_is_the_one_that_is_asked_for_before_it_is_measured() -> None:
+    assert min(CHANNELS) == LEAST_MULTIPLE

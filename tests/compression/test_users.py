@@ -15,7 +15,14 @@ from lowtide.runtime.onnx_model import OnnxModel
 from tests.compression.pruning import batches, cut
 
 SHAPE = (3, 16, 16)
-CUT = {"resnet": 0.5, "mobilenet": 0.5, "vit": 0.8, "encoder_vit": 0.8}
+CUT = {
+    "resnet": 0.5,
+    "resnext": 0.2,
+    "mobilenet": 0.5,
+    "vit": 0.8,
+    "encoder_vit": 0.8,
+    "flexible_vit": 0.6,
+}
 
 
 def spec(name: str) -> ModelSpec:
@@ -53,6 +60,36 @@ def test_a_users_network_goes_through(name: str, tmp_path: Path) -> None:
     difference, agreement = parity(again, logits, images.numpy())
     assert difference < 1e-3
     assert agreement == 1.0
+
+
+def test_attention_whose_code_takes_any_width_loses_some_of_each_head() -> None:
+    model = trained("flexible_vit")
+    result = cut(model, SHAPE, macs_fraction=CUT["flexible_vit"], round_to=4)
+    assert result.macs_after <= CUT["flexible_vit"] * result.macs_before
+    cuts = {name: width for name, (_, width) in result.channels.items() if "to_qkv" in name}
+    assert cuts  # out of reach without them
+    for name, width in cuts.items():
+        out = model.get_submodule(name.replace("to_qkv", "to_out"))
+        assert width % (3 * 4) == 0
+        assert out.in_features == out.weight.shape[1] == width // 3  # type: ignore[union-attr, index]
+    again = cut(model, SHAPE, macs_fraction=0.8, round_to=4)  # as in a further round
+    assert again.macs_after == count_macs(model, SHAPE) <= 0.8 * result.macs_after
+
+
+def test_grouped_convolutions_are_cut_and_keep_their_groups() -> None:
+    model = trained("resnext")
+    before = width_of_groups(model)
+    result = cut(model, SHAPE, macs_fraction=CUT["resnext"], round_to=4)
+    assert result.not_pruned == {"net.fc": "its outputs are the model's"}
+    assert 4 * 4 * 2 <= width_of_groups(model) < before  # two in each group stay
+    groups = {layer.groups for layer in model.modules() if isinstance(layer, nn.Conv2d)}
+    assert groups == {1, 4}
+
+
+def width_of_groups(model: nn.Module) -> int:
+    """Inputs and outputs of grouped convolutions: more than 0.2 of the cost goes with them."""
+    layers = (layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
+    return sum(each.in_channels + each.out_channels for each in layers if each.groups > 1)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, width: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
         out_channels = width * self.expansion
         self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, groups=groups, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
@@ -37,13 +37,17 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self, in_channels: int, num_classes: int) -> None:
+    def __init__(self, in_channels: int, num_classes: int, groups: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = nn.Sequential(Bottleneck(16, 16), Bottleneck(64, 16))
-        self.layer2 = nn.Sequential(Bottleneck(64, 32, stride=2), Bottleneck(128, 32))
+        self.layer1 = nn.Sequential(
+            Bottleneck(16, 16, groups=groups), Bottleneck(64, 16, groups=groups)
+        )
+        self.layer2 = nn.Sequential(
+            Bottleneck(64, 32, stride=2, groups=groups), Bottleneck(128, 32, groups=groups)
+        )
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(128, num_classes)
 
@@ -113,11 +117,30 @@ class Attention(nn.Module):
         return self.proj(out.transpose(1, 2).reshape(batch, tokens, dim))  # type: ignore[no-any-return]
 
 
+class FlexibleAttention(nn.Module):
+    """Its own: what a head's width is, is left to the weights, and the scale is that of the paper's
+    model."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.scale = heads, (dim // heads) ** -0.5
+        self.to_qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.to_out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = self.to_qkv(x).chunk(3, dim=-1)
+        q, k, v = (t.view(*x.shape[:2], self.heads, -1).transpose(1, 2) for t in parts)
+        attention = (torch.matmul(q, k.transpose(-1, -2)) * self.scale).softmax(dim=-1)
+        return self.to_out(torch.matmul(attention, v).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
 class EncoderBlock(nn.Module):
-    def __init__(self, dim: int, heads: int, mlp_dim: int) -> None:
+    def __init__(
+        self, dim: int, heads: int, mlp_dim: int, attention: type[nn.Module] = Attention
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.attn = Attention(dim, heads)
+        self.attn = attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, mlp_dim), nn.GELU(), nn.Linear(mlp_dim, dim))
 
@@ -154,12 +177,27 @@ def resnet(in_channels: int, _: tuple[int, int], num_classes: int) -> nn.Module:
     return ResNet(in_channels, num_classes)
 
 
+def resnext(in_channels: int, _: tuple[int, int], num_classes: int) -> nn.Module:
+    return ResNet(in_channels, num_classes, groups=4)
+
+
 def mobilenet(in_channels: int, _: tuple[int, int], num_classes: int) -> nn.Module:
     return MobileNet(in_channels, num_classes)
 
 
 def vit(in_channels: int, image_size: tuple[int, int], num_classes: int) -> nn.Module:
     return VisionTransformer(in_channels, image_size, num_classes)
+
+
+class FlexibleViT(VisionTransformer):
+    def __init__(self, in_channels: int, image_size: tuple[int, int], num_classes: int) -> None:
+        super().__init__(in_channels, image_size, num_classes)
+        blocks = [EncoderBlock(32, 4, 32, FlexibleAttention) for _ in range(2)]
+        self.blocks = nn.Sequential(*blocks)
+
+
+def flexible_vit(in_channels: int, image_size: tuple[int, int], num_classes: int) -> nn.Module:
+    return FlexibleViT(in_channels, image_size, num_classes)
 
 
 class EncoderViT(VisionTransformer):

@@ -56,7 +56,8 @@ def reports(said: Answers, champion: dict[str, Any] | None = None) -> dict[str, 
         "provenance": "estimated",
     }  # fmt: skip
     evaluate: dict[str, Any] = {
-        "model": "int8", "num_images": NUM, "data_sha256": "d" * 64, "runtime": RUNTIME,
+        "model": "int8", "model_sha256": "a" * 64, "num_images": NUM,
+        "data_sha256": "d" * 64, "runtime": RUNTIME,
         "candidates": {"int8": own, "teacher": {**own, "inference_energy_j": 0.001}},
         "provenance": dict(provenance), "champion": None,
     }  # fmt: skip

@@ -43,3 +43,7 @@ def test_against_the_champion_it_is_told_and_does_not_decide() -> None:
     as_much = champion_break_even(replace(FIGURES, inference_energy_j=0.0002), 1e6)
     assert as_much.passed
     assert as_much.value is None
+    assert as_much.detail == "never: an inference takes no less than the champion's"
+    apart = champion_break_even(replace(FIGURES, hosts=frozenset({"a", "b"})), 1e6)
+    assert apart.passed
+    assert "several hosts are not compared: a, b" in apart.detail

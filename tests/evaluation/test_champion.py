@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from lowtide.artifacts import CHAMPION_ONNX
+from lowtide.artifacts import CHAMPION, CHAMPION_ONNX, write_json
 from lowtide.data.batches import Card
 from lowtide.data.inputs import write_inputs
 from lowtide.errors import ArtifactError
@@ -61,6 +61,17 @@ def test_a_champion_of_others_is_said_to_be_incomparable(model: Path, card: Card
     assert why in report["incomparable"]
 
 
+@pytest.mark.usefixtures("checkout")
+def test_a_champion_from_outside_is_said_to_be_incomparable() -> None:
+    write_json(CHAMPION, {"version": 3, "sha256": None})
+    found = Rival.of_record(CARD, PARAMS)
+    assert found.models == {}
+    report = found.report({}, {}, None, PARAMS, None)  # type: ignore[arg-type]
+    assert report is not None
+    assert report["version"] == 3
+    assert "not registered by lowtide" in report["incomparable"]
+
+
 def test_a_file_that_is_not_the_one_of_the_record_is_refused(model: Path) -> None:
     bring(model, 3)
     CHAMPION_ONNX.write_bytes(b"torn")
@@ -74,6 +85,8 @@ def test_another_champion_changes_its_fingerprint_alone(
     params = load_params(write_params())
     before = write_inputs(params)
     assert before["champion"] == "none"
+    write_json(CHAMPION, {"version": 2, "sha256": None})
+    assert write_inputs(params)["champion"] == "version 2"
     bring(model, 3)
     after = write_inputs(params)
     assert {name for name in before if before[name] != after[name]} == {"champion"}

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lowtide.evaluation.answers import Answers, read_answers, write_answers
@@ -44,13 +45,14 @@ def test_without_a_champion_what_is_within_every_budget_passes() -> None:
     assert found.champion is None
     for check in CHAMPION_CHECKS:
         assert reason(check, found).value is None
-        assert "no champion yet" in reason(check, found).detail
+        assert "no champion when it was measured" in reason(check, found).detail
     assert "note champion_drop_high: none, limit 0.01" in verdict_text(found.to_json())
 
 
 def test_a_better_model_passes() -> None:
     found = verdict(answers(model=range(10), champion=range(30)), {})
     assert found.passed
+    assert found.model_sha256 == "a" * 64
     assert found.champion == {"version": 7, "sha256": "c" * 64}
     assert (
         "better: +2.00 points against the champion, version 7: 0 images lost, 20 won"
@@ -98,7 +100,7 @@ def test_without_its_answers_a_champion_is_not_taken_for_none() -> None:
 KNOWN = [
     name
     for name in vars(figures(GOOD))
-    if name not in {"hosts", "champion", "sources", "broken", "robust_accuracy"}
+    if name not in {"model_sha256", "hosts", "champion", "sources", "broken"}
 ]
 
 
@@ -108,7 +110,14 @@ def test_an_unknown_figure_is_refused(figure: str) -> None:
     assert not found.passed
     first = next(one for one in found.reasons if not one.passed)
     assert first.value is None
-    assert "run `dvc repro`" in first.detail
+    assert "`dvc repro --force` measures anew" in first.detail
+
+
+def test_unknown_emissions_of_known_energy_name_the_replay() -> None:
+    found = judge(replace(figures(GOOD), training_emissions_g=None), BUDGETS)
+    assert "lower carbon.replay_speed" in reason("training_emissions_g", found).detail
+    found = judge(replace(figures(GOOD), training_energy_kwh=None), BUDGETS)
+    assert "replay_speed" not in reason("training_energy_kwh", found).detail
 
 
 def test_names_everything_that_is_wrong() -> None:
@@ -123,6 +132,14 @@ def test_confidence_that_is_off_is_measured() -> None:
                                      GOOD.confidence.items()})  # fmt: skip
     assert figures(said).calibration_error == pytest.approx(0.39, abs=1e-6)
     assert refused(verdict(said)) == {"calibration_error"}
+
+
+def test_confidence_that_is_no_number_is_unknown() -> None:
+    said = replace(GOOD, confidence={name: array * np.nan for name, array in
+                                     GOOD.confidence.items()})  # fmt: skip
+    found = verdict(said)
+    assert refused(found) == {"calibration_error"}
+    assert reason("calibration_error", found).value is None
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,11 @@ DATA = {
     "counts": {"train": {"low": 10, "high": 12}, "test": {"low": 3, "high": 4}},
     "sha256": "abcdef" * 10, "num_test_images_in_train": 2, "num_skipped": 1,
 }  # fmt: skip
+TARGET = {
+    "energy_ratio_min": 6.0, "times_less": 3.9, "by": "joules", "met": False,
+    "said": "int8 takes 3.90 times fewer joules: the target of 6 is missed",
+}  # fmt: skip
+ENTERED = {"yes": True, "reason": "it enters"}
 REASON = {"check": "accuracy", "passed": True, "value": 0.9, "limit": 0.8, "detail": ""}
 
 
@@ -61,5 +66,17 @@ def reports() -> dict[str, dict[str, Any]]:
             "name": "onnxruntime", "version": "1.32", "provider": "CPU", "num_threads": 2
         },
     }  # fmt: skip
+    made["distill"]["technique"] = {
+        "entered": ENTERED, "promised": ENTERED,
+        "stayed": {"yes": True, "reason": "1.79 times less than before"},
+    }  # fmt: skip
+    made["prune"]["technique"] = {
+        "entered": {"yes": False, "reason": "that is within the target, nothing is done"}
+    }
+    made["quantize"] |= {
+        "model": "int8", "why": "takes 1.80 times less than fp32",
+        "half": {"float16": {"why": "takes 1.90 times less than fp32"}},
+    }  # fmt: skip
+    made["evaluate"]["target"] = TARGET
     made["judge"] |= {"passed": True, "reasons": [REASON]}
     return made

@@ -22,7 +22,7 @@ def test_the_card_has_data_figures_training_and_limits(reports: Reports) -> None
     text = model_card(reports)
     assert [line for line in text.splitlines() if line.startswith("#")] == [
         "# Image classifier, int8", "## Intended use", "## Verdict", "## Data", "## Figures",
-        "## Training", "## Energy label C", "## Limits",
+        "## Compression", "## Training", "## Energy label C", "## Limits",
     ]  # fmt: skip
     assert "npz, tides.npz: 22 train, 7 test images, 1 unreadable skipped" in text
     assert "| test accuracy | 0.9 | 0.95 |" in text
@@ -30,6 +30,16 @@ def test_the_card_has_data_figures_training_and_limits(reports: Reports) -> None
     assert "0.04 kWh, estimated" in text
     assert "8 g CO2e; 16 g if run at once" in text
     assert "verdict: passed" in text
+
+
+def test_the_card_says_what_became_of_each_technique_and_of_the_target(reports: Reports) -> None:
+    text = model_card(reports).partition("## Compression\n")[2].partition("\n\n")[0]
+    assert text.splitlines() == [
+        "- distill: kept: 1.79 times less than before",
+        "- prune: left out: that is within the target, nothing is done",
+        "- quantize: int8 kept: takes 1.80 times less than fp32",
+        "- target: int8 takes 3.90 times fewer joules: the target of 6 is missed",
+    ]
 
 
 def test_the_limits_are_those_of_this_model(reports: Reports) -> None:

@@ -80,3 +80,11 @@ def test_unknown_energy_is_a_word_on_the_page(
     reports["prune"] |= {"energy_kwh": None, "emissions_g": None, "run_now_emissions_g": None}
     reports["evaluate"]["candidates"]["int8"]["inference_energy_j"] = None
     assert "unknown" in written(reports).partition("<tr><td>prune</td>")[2].partition("</tr>")[0]
+
+
+def test_the_page_says_what_became_of_each_technique_and_of_the_target(
+    reports: Reports, written: Callable[[Reports], str]
+) -> None:
+    page = written(reports).partition("<h2>Compression</h2>")[2].partition("</ul>")[0]
+    assert "<li>distill: kept: 1.79 times less than before</li>" in page
+    assert "the target of 6 is missed</li>" in page

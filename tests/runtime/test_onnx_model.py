@@ -29,6 +29,11 @@ def test_a_provider_that_is_not_there_is_refused_with_a_remedy(tmp_path: Path) -
         OnnxModel(write_classifier(tmp_path / "m.onnx"), provider="cuda")
 
 
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"there is no model .*none\.onnx: name"):
+        OnnxModel(tmp_path / "none.onnx")
+
+
 def test_a_batch_that_the_file_cannot_take_is_one_line(tmp_path: Path) -> None:
     model = OnnxModel(write_classifier(tmp_path / "m.onnx", batch=4), 1)
     with pytest.raises(ArtifactError, match=r"m\.onnx cannot take images \[5, 3, 8, 8\]") as caught:

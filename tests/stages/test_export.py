@@ -40,7 +40,7 @@ def net(channels, size, num_classes):
 @pytest.fixture
 def trained(checkout: Path, write_params: Callable[..., Path]) -> Path:
     """Weights of all candidates, of a network that branches on its images."""
-    write_params()
+    write_params(model={"student": None}, prune={"macs_fraction": 1.0})
     run_stage("prepare")
     (checkout / "own.py").write_text(OWN)
     card = load_card(artifacts.DATA)
@@ -61,8 +61,10 @@ def report(energy_kwh: float | None = 0.25, energy: str = "estimated") -> dict[s
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("stage", ["quantize", "export"])
+@pytest.mark.parametrize("stage", ["distill", "prune", "quantize", "export"])
 def test_it_ends_with_one_line_and_without_a_file(trained: Path, stage: str) -> None:
+    """Whichever is the first to export it; the network stays, as it was trained."""
+    weights = {path: path.read_bytes() for path in (trained / "artifacts").glob("*.safetensors")}
     done = subprocess.run(
         [sys.executable, "-m", "lowtide", "stage", stage], capture_output=True, text=True
     )
@@ -72,6 +74,8 @@ def test_it_ends_with_one_line_and_without_a_file(trained: Path, stage: str) -> 
     assert "branches on the values of the images" in said[-1]
     assert "Traceback" not in done.stderr
     assert not list((trained / "artifacts").glob("*.onnx*"))
+    assert len(weights) == 3
+    assert all(path.read_bytes() == before for path, before in weights.items())
     assert not [p for p in (trained / "artifacts").iterdir() if p.name.startswith(".")]
     assert artifacts.TEACHER.exists()
 

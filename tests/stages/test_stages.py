@@ -20,6 +20,7 @@ from lowtide.lock import HELD, pipeline_lock
 from lowtide.params import load_params
 from lowtide.report.passport import HTML, write_passport
 from lowtide.runtime.onnx_model import OnnxModel
+from lowtide.serving.model import ServedModel
 from lowtide.session import load_session
 from lowtide.stages.run import run_stage
 from tests.evaluation.champions import bring
@@ -41,13 +42,18 @@ def draw_images(folder: Path) -> Path:
 @pytest.fixture
 def finished(checkout: Path, write_params: Callable[..., Path]) -> Path:
     images = draw_images(checkout / "images")
-    write_params(data={"source": "imagefolder", "path": str(images)})
+    write_params(
+        data={"source": "imagefolder", "path": str(images)},
+        compress={"energy_ratio_min": 1e6},  # out of reach
+    )
     for stage in STAGES:
         run_stage(stage)
     return checkout
 
 
-def test_an_image_folder_runs_through_to_a_verdict(finished: Path) -> None:
+def test_an_image_folder_runs_through_to_a_verdict(
+    capsys: pytest.CaptureFixture[str], finished: Path
+) -> None:
     reports = {stage: json.loads(report_path(stage).read_text()) for stage in STAGES}
     assert reports["judge"]["passed"] in (True, False)
     assert {r["check"] for r in reports["judge"]["reasons"]} >= {"accuracy", "inference_energy_j"}
@@ -65,20 +71,17 @@ def test_an_image_folder_runs_through_to_a_verdict(finished: Path) -> None:
             totals = ledger.totals(reports[stage]["stage_run_id"])
             assert reports[stage]["energy_kwh"] == pytest.approx(totals.energy_kwh)
 
-    evaluated = reports["evaluate"]
-    assert set(evaluated["layers"]) == {"teacher", evaluated["model"]}
-    macs = [layer["num_macs"] for layer in evaluated["layers"]["teacher"]]
-    assert sum(macs) == evaluated["candidates"]["teacher"]["num_macs"]
-    assert evaluated["teacher_torch"]["accuracy"] == evaluated["candidates"]["teacher"]["accuracy"]
-    assert evaluated["candidates"]["fp32"]["times_less"]["teacher_torch"]["num_macs"] > 1
-    with Path("reports/candidates.csv").open(newline="") as file:
-        chain = {row["candidate"]: row for row in csv.DictReader(file)}
-    assert list(chain) == ["teacher_torch", "teacher", "student", "fp32", "int8"]
-    assert float(chain["int8"]["size_bytes_times_less_than_teacher"]) > 2
-    with Path("reports/layers.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == sum(map(len, evaluated["layers"].values()))
+    _require_evaluated(reports["evaluate"])
+    assert f"evaluate: {reports['evaluate']['target']['said']}\n" in capsys.readouterr().err
+    assert reports["judge"]["passed"] == all(r["passed"] for r in reports["judge"]["reasons"])
+    assert not [r for r in reports["judge"]["reasons"] if "energy_ratio" in r["check"]]
+    for candidate in reports["export"]["candidates"].values():
+        served = ServedModel.open(Path(candidate["path"]), name="any", num_threads=1)
+        assert served.labels == tuple(sorted(CLASSES))
     metadata = OnnxModel(Path(reports["export"]["model_path"])).metadata
-    making = ("train", "distill", "prune", "quantize")[: 4 if evaluated["model"] == "int8" else 3]
+    assert metadata["lowtide.opset"] == str(reports["export"]["opset"])
+    num_stages = 4 if reports["evaluate"]["model"] == "int8" else 3
+    making = ("train", "distill", "prune", "quantize")[:num_stages]
     assert float(metadata["lowtide.training_energy_kwh"]) == pytest.approx(
         sum(reports[stage]["energy_kwh"] for stage in making), rel=1e-5
     )
@@ -107,6 +110,32 @@ def test_an_image_folder_runs_through_to_a_verdict(finished: Path) -> None:
     assert len(rows) == reports["evaluate"]["num_images"]
 
 
+def _require_evaluated(evaluated: dict[str, Any]) -> None:
+    """Layers and figures agree with each other, and the tables with them."""
+    assert set(evaluated["layers"]) == {"teacher", evaluated["model"]}
+    macs = [layer["num_macs"] for layer in evaluated["layers"]["teacher"]]
+    assert sum(macs) == evaluated["candidates"]["teacher"]["num_macs"]
+    assert evaluated["teacher_torch"]["accuracy"] == evaluated["candidates"]["teacher"]["accuracy"]
+    _require_target(evaluated)
+    whole, fp32 = evaluated["teacher_torch"], evaluated["candidates"]["fp32"]
+    assert fp32["times_less"]["teacher_torch"]["num_macs"] == whole["num_macs"] / fp32["num_macs"]
+    with Path("reports/candidates.csv").open(newline="") as file:
+        chain = {row["candidate"]: row for row in csv.DictReader(file)}
+    assert list(chain) == ["teacher_torch", "teacher", "student", "fp32", "int8"]
+    assert float(chain["int8"]["size_bytes_times_less_than_teacher"]) > 2
+    with Path("reports/layers.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == sum(map(len, evaluated["layers"].values()))
+
+
+def _require_target(evaluated: dict[str, Any]) -> None:
+    """It is said that the target is missed, by the figures of the file that was chosen."""
+    target, chosen = evaluated["target"], evaluated["candidates"][evaluated["model"]]
+    assert target["energy_ratio_min"] == 1e6
+    assert target["times_less"] == chosen["times_less"]["teacher"]["inference_energy_j"]
+    assert not target["met"]
+    assert "(compress.energy_ratio_min) is missed; " in target["said"]
+
+
 def _require_beside_champion(reports: dict[str, dict[str, Any]]) -> None:
     """Its teacher as champion: on the same images, and in the verdict."""
     bring(Path("artifacts/teacher.fp32.onnx"), 3)
@@ -133,8 +162,7 @@ def test_an_unknown_stage_lists_the_known_ones(write_params: Callable[..., Path]
 
 @pytest.mark.usefixtures("checkout")
 def test_two_pipelines_in_one_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pipeline_lock(STATE):
-        monkeypatch.delenv(HELD)
+    with pipeline_lock(STATE), monkeypatch.context() as another:
+        another.delenv(HELD)
         with pytest.raises(LockedError, match=r"pid \d+"), pipeline_lock(STATE):
             pass
-        monkeypatch.setenv(HELD, "1")

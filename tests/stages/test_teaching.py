@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from lowtide import artifacts
-from lowtide.errors import ModelError, UsageError
+from lowtide.errors import ModelError, ParamsError, UsageError
 from lowtide.models.weights import load_model, save_model
 from lowtide.stages import fitting
 from lowtide.stages.run import run_stage
@@ -120,6 +120,21 @@ def test_a_larger_student_is_refused_before_its_teacher_is_trained(
         run_stage("train")
 
 
+@pytest.mark.parametrize("stage", ["train", "distill"])
+@pytest.mark.parametrize("student", ["tidenet-xs", None])
+def test_what_cannot_be_pruned_so_far_is_refused_before_it_is_trained(
+    copied: Callable[..., None], stage: str, student: str | None
+) -> None:
+    """By its shape, whatever multiple of channels `prune` would measure."""
+    copied(model={"student": student}, prune={"macs_fraction": 0.001, "round_to": "auto"})
+    if stage == "train":
+        artifacts.TEACHER.unlink()
+    with pytest.raises(ModelError, match=r"prune\.macs_fraction asks for 0\.001: raise it"):
+        run_stage(stage)
+    assert artifacts.TEACHER.exists() == (stage != "train")
+    assert not artifacts.STUDENT.exists()
+
+
 def test_a_killed_fit_decides_as_before_and_ends_the_same(
     copied: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +158,26 @@ def test_a_killed_fit_decides_as_before_and_ends_the_same(
     assert all(torch.equal(tensor, found[name]) for name, tensor in weights.items())
     assert again["answers"]["kept"] is True
     assert ran("prune")["answers"] == again["answers"]
+
+
+def test_a_teacher_that_sees_mirror_images_is_asked_half_as_often(
+    copied: Callable[..., None],
+) -> None:
+    recipe = {"epochs": 4, "views": 4, "augment": "flip-shift"}
+    copied(distill=recipe, prune={**recipe, "epochs": 1})
+    plain, weights = ran("distill"), load_file(artifacts.STUDENT)
+    artifacts.STUDENT.unlink()
+    edit_params(Path("params.yaml"), distill={"teacher_tta": "flip"}, prune={"teacher_tta": "flip"})
+    mirrored = ran("distill")
+    assert 2 * mirrored["answers"]["num_asked"] == plain["answers"]["num_asked"]
+    learnt = load_file(artifacts.STUDENT)
+    assert any(not torch.equal(tensor, learnt[name]) for name, tensor in weights.items())
+
+
+def test_mirror_images_need_an_augmentation_that_has_them(copied: Callable[..., None]) -> None:
+    copied(distill={"augment": "shift", "teacher_tta": "flip"})
+    with pytest.raises(ParamsError, match="set augment to flip-shift, or teacher_tta to none"):
+        run_stage("distill")
 
 
 def test_a_teacher_that_answers_nan_is_named(copied: Callable[..., None]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lowtide.compression.half import HALVES, has_kernels
-from lowtide.compression.keep import Candidate, decide, refused
+from lowtide.compression.keep import Compared, decide, refused
 from lowtide.data.arrays import ImageArrays
 from lowtide.energy.counting import counting_window
 from lowtide.errors import ArtifactError
@@ -25,7 +25,7 @@ def accuracy(model: OnnxModel, split: ImageArrays) -> float:
 def compare(
     fp32: Path, others: Mapping[str, Path], split: ImageArrays, *, accuracy_fp32: float,
     drop_max: float, batch_size: int, num_threads: int | None, provider: Provider = "auto",
-) -> dict[str, Candidate]:  # fmt: skip
+) -> dict[str, Compared]:  # fmt: skip
     """Accuracy on the split, and what an inference takes at the batch size, of each of `others`."""
     models, found = {"fp32": OnnxModel(fp32, num_threads, provider=provider)}, {}
     images = np.asarray(split.images[:batch_size])

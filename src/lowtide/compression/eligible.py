@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from torch import nn
 
 from lowtide.errors import ModelError
-from lowtide.models.cost import LAYERS
+from lowtide.models.cost import layer_macs
 from lowtide.objective.exactness import REASON, inexact_groups
-from lowtide.objective.groups import ChannelGroup, LayerCost, find_groups, last_layer, layer_costs
+from lowtide.objective.graph import last_layer
+from lowtide.objective.groups import ChannelGroup, LayerCost, find_groups, layer_costs
+from lowtide.params import PruneParams
 
 NAMED_LIMITS = 3
+LEAST_MULTIPLE = 4  # of those that `compression.rounding` measures
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,14 @@ def eligible_groups(model: nn.Module, input_shape: tuple[int, int, int], round_t
     Raises:
         ModelError: the model has no layer, or cannot be followed.
     """
-    if not any(isinstance(module, LAYERS) for module in model.modules()):
+    macs = layer_macs(model, input_shape)
+    if not macs:
         raise ModelError("the model has no convolution or linear layer that could be pruned")
     found, reasons = find_groups(model, input_shape)
     inexact = inexact_groups(model, input_shape, found)
     names = {module: name for name, module in model.named_modules()}
     reasons = dict.fromkeys(
-        (names[layer] for layer in last_layer(model, input_shape)), "its outputs are the model's"
+        (names[layer] for layer in last_layer(model, macs)), "its outputs are the model's"
     ) | reasons  # fmt: skip
     groups = []
     for group in found:
@@ -57,30 +61,58 @@ def eligible_groups(model: nn.Module, input_shape: tuple[int, int, int], round_t
 
 
 def _too_narrow(group: ChannelGroup, round_to: int) -> str | None:
-    if group.num_channels > round_to:
+    if group.num_channels > group.least(round_to):
         return None
-    return f"has {group.num_channels} channels, and stays a multiple of {round_to}"
+    parts = f" in {group.num_blocks} groups" if group.num_blocks > 1 else ""
+    needs = f" of at least {group.at_least}" if group.at_least > round_to else ""
+    return f"has {group.num_channels} channels{parts}, and stays a multiple of {round_to}{needs}"
+
+
+def require_prunable(
+    model: nn.Module, input_shape: tuple[int, int, int], recipe: PruneParams
+) -> None:
+    """`require_reachable` of a model that is not trained yet: its shape alone matters.
+
+    What `round_to: auto` will find is not known then: the least that it may find is taken.
+    """
+    if recipe.macs_fraction == 1:
+        return
+    multiple = LEAST_MULTIPLE if recipe.round_to == "auto" else recipe.round_to
+    eligible = eligible_groups(model, input_shape, multiple)
+    require_reachable(eligible, recipe.macs_fraction, multiple)
 
 
 def require_reachable(eligible: Eligible, macs_fraction: float, round_to: int) -> None:
     """ModelError: no layer can be pruned, or with `round_to` channels in each group more
-    multiply-adds are left than that; says how many, and which layers it is up to."""
+    multiply-adds are left than that; says how many, and which layers it is up to.
+
+    Where all multiply-adds may stay (1.0) any model will do.
+    """
+    if macs_fraction == 1:
+        return
     if not eligible.groups:
         listed = "; ".join(f"{name}: {reason}" for name, reason in eligible.not_pruned.items())
-        raise ModelError(f"no layer can be pruned ({listed}): leave the model as it is")
-    least = [round_to for _ in eligible.groups]
+        raise ModelError(
+            f"no layer can be pruned ({listed}): set prune.macs_fraction to 1.0, which leaves the "
+            "model as it is"
+        )
+    least = [group.least(round_to) for group in eligible.groups]
     left = eligible.macs_with(least)
     reached = sum(left.values()) / eligible.macs
     if reached > macs_fraction:
         raise ModelError(
-            f"pruning reached {reached:.0%} of the multiply-adds, prune.macs_fraction asks for "
-            f"{macs_fraction:.0%}: raise it, or lower prune.round_to; most are left in "
+            f"pruning reached {reached:.2g} of the multiply-adds, prune.macs_fraction asks for "
+            f"{macs_fraction:g}: raise it, or lower prune.round_to; most are left in "
             f"{_limits(eligible, left, round_to)}"
         )
 
 
 def _limits(eligible: Eligible, left: Mapping[str, float], round_to: int) -> str:
     """The layers with the most multiply-adds at the end, and why."""
+    why = {
+        name: f"{group.least(round_to)} channels"
+        for group in eligible.groups
+        for name in group.written
+    } | eligible.not_pruned
     most = sorted(left, key=left.__getitem__, reverse=True)[:NAMED_LIMITS]
-    reasons = eligible.not_pruned
-    return ", ".join(f"{name} ({reasons.get(name, f'{round_to} channels')})" for name in most)
+    return ", ".join(f"{name} ({why[name]})" if name in why else name for name in most)

@@ -28,7 +28,7 @@ def why_not(error: Exception, model: nn.Module, program: ExportedProgram | None)
             "or choose by torch.where"
         )
     if "Constraints violated" in str(error):
-        return _fixed_batch(str(error))
+        return _fixed_batch(error)
     cause = _root(error)
     return f"{_where(error, model)}: {type(cause).__name__}: {first_line(cause)}"
 
@@ -55,17 +55,14 @@ def _module_of(node: str, program: ExportedProgram) -> str:
     return ""
 
 
-def _fixed_batch(said: str) -> str:
+def _fixed_batch(error: Exception) -> str:
+    said = str(error)
     remedy = "take the batch size from images.shape[0] and do not branch on it"
     if (size := ONE_SIZE.search(said)) is not None:
         return f"it takes batches of {size[1]} images alone, as it was tried with: {remedy}"
     guard = GUARD.search(said)
     condition = "" if guard is None else re.sub(r"L\['\w+'\]\.size\(\)\[0\]", "batch", guard[1])
-    return f"it does not take batches of any size ({condition or first_line_of(said)}): {remedy}"
-
-
-def first_line_of(text: str) -> str:
-    return text.strip().partition("\n")[0]
+    return f"it does not take batches of any size ({condition or first_line(error)}): {remedy}"
 
 
 def _where(error: Exception, model: nn.Module) -> str:

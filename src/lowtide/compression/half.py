@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from lowtide.artifacts import atomic
+from lowtide.compression.onnx_export import OPSET, add_metadata, opset_of
 from lowtide.errors import ModelError, first_line
 from lowtide.runtime.layers import CONVOLUTIONS, PRODUCTS
 from lowtide.runtime.node_times import profiled_nodes
@@ -29,6 +30,7 @@ def write_half(model: onnx.ModelProto, target: Path, kind: Half) -> None:
         half = _converted(model, kind)
     except (onnx.version_converter.ConvertError, RuntimeError, ValueError) as error:
         raise ModelError(f"the graph cannot be converted to {kind}: {first_line(error)}") from error
+    add_metadata(half, {OPSET: str(opset_of(half))})
     with atomic(target) as temporary:
         onnx.save(half, temporary)
 
@@ -49,7 +51,7 @@ def has_kernels(path: Path, images: np.ndarray) -> bool:
 def _converted(model: onnx.ModelProto, kind: Half) -> onnx.ModelProto:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    if kind == "bfloat16" and model.opset_import[0].version < BFLOAT16_OPSET:
+    if kind == "bfloat16" and opset_of(model) < BFLOAT16_OPSET:
         model = onnx.version_converter.convert_version(model, BFLOAT16_OPSET)
     half: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True)
     if kind == "bfloat16":

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain, count, islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from lowtide.data.batches import Batch, Batches
 from lowtide.errors import ModelError
 from lowtide.objective.calibration import seconds_per_mac
-from lowtide.objective.groups import NORMS, ChannelGroup, dependency_graph
+from lowtide.objective.graph import dependency_graph
+from lowtide.objective.groups import ChannelGroup
+from lowtide.objective.layers import NORMS, READING
 from lowtide.objective.learning import GateLearning
 from lowtide.objective.removal import pruning_group
 from lowtide.params import Importance
@@ -68,12 +71,35 @@ def channel_scores(
 def _group_norms(
     model: nn.Module, input_shape: tuple[int, int, int], groups: Sequence[ChannelGroup]
 ) -> list[Tensor]:
-    """Mean squared L2 norm of the weights that come and go with a channel, by torch-pruning."""
-    import torch_pruning
+    """Mean squared L2 norm of the weights that come and go with a channel (Fang et al., 2023)."""
+    graph, found = dependency_graph(model, input_shape), []
+    for group in groups:
+        score, num_layers = torch.zeros(group.num_channels), 0
+        for item in pruning_group(graph, model, group, range(group.num_channels)):
+            outputs = graph.is_out_channel_pruning_fn(item.dep.handler)
+            weights = _by_channel(item.dep.target.module, outputs)
+            if weights is not None:
+                norms = weights.square().sum(1).cpu()
+                index, root = torch.tensor(item.idxs), torch.tensor(item.root_idxs)
+                there = index < len(norms)  # behind queries, keys and values there may be others
+                score.index_add_(0, root[there] % group.num_channels, norms[index[there]])
+                num_layers += 1
+        found.append(score / num_layers)
+    return found
 
-    norm = torch_pruning.importance.GroupMagnitudeImportance(p=2, normalizer=None)
-    graph = dependency_graph(model, input_shape)
-    return [norm(pruning_group(graph, model, group, range(group.num_channels))) for group in groups]
+
+def _by_channel(layer: Any, outputs: bool) -> Tensor | None:
+    """[channels, weights] of a layer's outputs or inputs; None where it has none that count."""
+    if isinstance(layer, NORMS):
+        weight = layer.weight[:, None]
+    elif not isinstance(layer, READING):
+        return None
+    elif outputs or getattr(layer, "transposed", False):
+        weight = layer.weight
+    else:  # each group of a convolution reads channels of its own
+        parts = layer.weight.chunk(getattr(layer, "groups", 1))
+        weight = torch.cat([part.transpose(0, 1) for part in parts])
+    return weight.detach().flatten(1)
 
 
 def _norm_weights(model: nn.Module, group: ChannelGroup) -> Tensor:
@@ -107,14 +133,14 @@ def _first_order(
             lessons.loss(batch, logits).backward()  # type: ignore[no-untyped-call]
             for score, group in zip(scores, groups, strict=True):
                 for name in group.gated:
-                    score += _slope(factors[name]).cpu() / lessons.num_batches
+                    score += _slope(factors[name], len(score)).cpu() / lessons.num_batches
     return scores
 
 
-def _slope(factor: Tensor) -> Tensor:
+def _slope(factor: Tensor, num_channels: int) -> Tensor:
     """[channels]: mean over images of what a mean over images was differentiated to."""
     assert factor.grad is not None
-    return factor.grad.abs().sum(0)
+    return factor.grad.view(len(factor), -1, num_channels).sum(1).abs().sum(0)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ CLEARLY = 1.2
 class Layer:
     name: str
     sensitivity: float | None  # nats: divergence of the answers if this layer alone is int8
-    float_s: float | None  # of one call on the measured batch; None: the profile does not show it
+    float_s: float | None  # of one call on the measured batch; None: not timed
     int8_s: float | None
     precision: Literal["int8", "float"] = "int8"
     why: str = "gains time"
@@ -36,7 +36,10 @@ def table(
     seconds: Mapping[str, Mapping[str, float]],
     sensitivity: Mapping[str, float],
 ) -> list[Layer]:
-    """One entry a layer; those that int8 slows down stay float."""
+    """One entry a layer; those that int8 slows down stay float.
+
+    seconds: by file, `float` and `int8`, and by layer; what a profile does not show is absent.
+    """
     return [
         _by_time(
             Layer(
@@ -49,7 +52,7 @@ def table(
 
 def _by_time(layer: Layer) -> Layer:
     if layer.gain_s is None:
-        return replace(layer, why="not in the profile: taken as gaining")
+        return replace(layer, why="not timed: taken as gaining")
     if layer.gain_s <= 0:
         return replace(layer, precision="float", why="int8 is slower here")
     return layer
@@ -109,13 +112,15 @@ def return_to_float(
 ) -> list[Layer]:
     """Layers go back to float, the most divergence per second saved first, until it is accurate.
 
-    accuracy: of the exported file with the named layers in float.
+    Where no layer is timed the most sensitive one is first. accuracy: of the exported file with the
+    named layers in float.
     """
     left = list(layers)
     order = sorted(
-        (layer for layer in layers if layer.precision == "int8"), key=_divergence_per_second,
+        (layer for layer in layers if layer.precision == "int8"),
+        key=lambda layer: (_divergence_per_second(layer), layer.sensitivity or 0.0),
         reverse=True,
-    )  # fmt: skip
+    )
     for layer in order:
         place = left.index(layer)
         left[place] = replace(layer, precision="float", why="too sensitive for what it gains")

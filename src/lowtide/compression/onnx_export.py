@@ -173,15 +173,27 @@ def _require_any_batch(path: Path, input_shape: tuple[int, int, int]) -> None:
             ) from error
 
 
+def opset_of(model: Any) -> int:
+    """The version of the standard operators that a graph (onnx.ModelProto) is written in."""
+    return next(int(one.version) for one in model.opset_import if one.domain in ("", "ai.onnx"))
+
+
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
     """Put pairs into the file's metadata_props (labels, provenance, ...), beside what is there."""
     import onnx
 
     model = onnx.load(path)
-    present = {entry.key: entry.value for entry in model.metadata_props}
-    onnx.helper.set_model_props(model, {**present, **metadata})
+    add_metadata(model, metadata)
     with atomic(path) as temporary:
         onnx.save(model, temporary)
+
+
+def add_metadata(model: Any, metadata: Mapping[str, str]) -> None:
+    """The same to a graph (onnx.ModelProto) in memory."""
+    import onnx
+
+    present = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {**present, **metadata})
 
 
 def parity(model: nn.Module, logits: np.ndarray, images: np.ndarray) -> tuple[float, float]:

@@ -6,6 +6,7 @@ multiply-adds are down to the target.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from math import ceil, inf
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import nn
 from lowtide.compression.eligible import Eligible
 from lowtide.compression.ranking import Ranking
 from lowtide.compression.rounding import Rounding
-from lowtide.compression.sensitivity import Sensitivity, estimated_loss, order
+from lowtide.compression.sensitivity import Sensitivity, estimated_loss
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.objective.removal import take_out
 from lowtide.params import Importance
@@ -48,16 +49,14 @@ def prune_channels(
     as many as there are with the least channels that `rounding` allows."""
     kept = _plan(eligible, ranking, target_macs, rounding.multiple)
     leaving = [
-        order(score)[: len(score) - k] for score, k in zip(ranking.scores, kept, strict=True)
+        group.in_turns(score)[: len(score) - k]
+        for group, score, k in zip(eligible.groups, ranking.scores, kept, strict=True)
     ]
     macs, parameters = count_macs(model, input_shape), count_parameters(model)
+    before = _widths(model, eligible)
     take_out(model, input_shape, eligible.groups, leaving)
-    channels = {
-        name: (group.num_channels, k)
-        for group, k in zip(eligible.groups, kept, strict=True)
-        for name in group.written
-        if k < group.num_channels
-    }
+    after = _widths(model, eligible)
+    channels = {name: (before[name], after[name]) for name in before if after[name] < before[name]}
     return PruneResult(
         macs, count_macs(model, input_shape), parameters, count_parameters(model), channels,
         eligible.not_pruned, ranking.importance, rounding, ranking.sensitivity,
@@ -65,15 +64,23 @@ def prune_channels(
     )  # fmt: skip
 
 
+def _widths(model: nn.Module, eligible: Eligible) -> dict[str, int]:
+    """Outputs of the layers that may lose some."""
+    names = [name for group in eligible.groups for name in group.written]
+    return {name: len(model.get_parameter(f"{name}.weight")) for name in names}
+
+
 def _plan(eligible: Eligible, ranking: Ranking, target_macs: float, round_to: int) -> list[int]:
     """Channels to keep in each group."""
     kept = [group.num_channels for group in eligible.groups]
-    losses = _losses(ranking)
+    losses = _losses(eligible, ranking)
     while sum(eligible.macs_with(kept).values()) > target_macs:
         now, offers = _seconds(eligible, ranking, kept), []
         for index, width in enumerate(kept):
-            narrower = (ceil(width / round_to) - 1) * round_to
-            if narrower == 0:
+            group = eligible.groups[index]
+            notch = group.notch(round_to)
+            narrower = (ceil(width / notch) - 1) * notch
+            if narrower < group.least(round_to):
                 continue
             then = _with(kept, index, narrower)
             saved = now - _seconds(eligible, ranking, then)
@@ -97,7 +104,8 @@ def _refilled(
     while True:
         offers = []
         for index, (width, group) in enumerate(zip(kept, eligible.groups, strict=True)):
-            wider = min((width // round_to + 1) * round_to, group.num_channels)
+            notch = group.notch(round_to)
+            wider = min((width // notch + 1) * notch, group.num_channels)
             then = _with(kept, index, wider)
             if wider > width and sum(eligible.macs_with(then).values()) <= target_macs:
                 offers.append((losses[index][width] - losses[index][wider], then))
@@ -110,13 +118,12 @@ def _with(kept: Sequence[int], index: int, width: int) -> list[int]:
     return [*kept[:index], width, *kept[index + 1 :]]
 
 
-def _losses(ranking: Ranking) -> list[np.ndarray]:
+def _losses(eligible: Eligible, ranking: Ranking) -> list[np.ndarray]:
     """[channels + 1] for each group: estimated rise of the loss where so many are kept."""
-    if ranking.sensitivity is None:
-        return [estimated_loss(score, None)[::-1] for score in ranking.scores]
+    measured = ranking.sensitivity or repeat(None, len(eligible.groups))
     return [
-        estimated_loss(score, of)[::-1]
-        for score, of in zip(ranking.scores, ranking.sensitivity, strict=True)
+        estimated_loss(group, score, of)[::-1]
+        for group, score, of in zip(eligible.groups, ranking.scores, measured, strict=True)
     ]
 
 

@@ -55,6 +55,7 @@ def quantized(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
         extra_options={},
     )
     quantizer.quantize_model()
+    quantizer.model.topological_sort()  # its new nodes stand at the end of the graph
     done: onnx.ModelProto = quantizer.model.model
     return done
 

@@ -7,15 +7,19 @@ as much as the next whole block, or more. How large a block is, the machine tell
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
-from lowtide.runtime.onnx_model import INPUT, OUTPUT, OnnxModel
+from lowtide.compression.calibrate import observe, ranges
+from lowtide.compression.quantize import Plan, quantized
+from lowtide.runtime.onnx_model import CPU, INPUT, OUTPUT, OnnxModel, Provider
 
 CHANNELS = {4: (36, 60), 8: (40, 56), 16: (48,), 32: (32, 64)}  # by power of 2, 48 on average
 TOLERANCE = 0.1  # slower per multiply-add than the best multiple
@@ -23,7 +27,6 @@ NUM_LAYERS = 3  # 3x3 convolutions, one behind the other
 SIDE, BATCH = 8, 16  # pixels and images
 NUM_TURNS = 20
 OPSET = 20
-PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}  # there is nothing to fold or fuse
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,9 @@ class Rounding:
     seconds_per_mac: dict[str, dict[int, float]] | None
 
 
-def measure_rounding() -> Rounding:
+def measure_rounding(provider: Provider) -> Rounding:
     """The smallest multiple that is not much slower than the best, neither in float nor in int8."""
-    found = _seconds_per_mac()
+    found = _seconds_per_mac(provider)
     return Rounding(choose_multiple(found), found)
 
 
@@ -50,9 +53,9 @@ def choose_multiple(seconds: Mapping[str, Mapping[int, float]]) -> int:
     )
 
 
-def _seconds_per_mac() -> dict[str, dict[int, float]]:
+def _seconds_per_mac(provider: Provider) -> dict[str, dict[int, float]]:
     """The models take turns, so that drift cancels; the least of a model's turns counts."""
-    with _convolutions() as models:
+    with _convolutions(provider) as models:
         turns = [{key: _turn(models[key], key[1]) for key in models} for _ in range(NUM_TURNS)]
     return {
         kind: {
@@ -66,7 +69,7 @@ def _seconds_per_mac() -> dict[str, dict[int, float]]:
 def _turn(model: OnnxModel, channels: int) -> float:
     """Seconds per multiply-add of one call; on a CPU those of its one thread, whatever else runs
     on the machine."""
-    on_cpu = model.runtime.provider == "CPUExecutionProvider"
+    on_cpu = model.runtime.provider == CPU
     now = time.thread_time if on_cpu else time.perf_counter
     images = np.ones((BATCH, channels, SIDE, SIDE), np.float32)
     started = now()
@@ -75,35 +78,31 @@ def _turn(model: OnnxModel, channels: int) -> float:
 
 
 @contextmanager
-def _convolutions() -> Iterator[dict[tuple[str, int], OnnxModel]]:
+def _convolutions(provider: Provider) -> Iterator[dict[tuple[str, int], OnnxModel]]:
     """Opened in the runtime, by type and number of channels."""
     models: dict[tuple[str, int], OnnxModel] = {}
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        for counts in CHANNELS.values():
-            for channels in counts:
-                source, target = folder / f"{channels}.onnx", folder / f"{channels}.int8.onnx"
-                _write(source, channels)
-                _quantize(source, target, channels)
-                models["float", channels] = OnnxModel(source, num_threads=1)
-                models["int8", channels] = OnnxModel(target, num_threads=1)
+    with tempfile.TemporaryDirectory() as folder:
+        for channels in chain.from_iterable(CHANNELS.values()):
+            in_float = _float_model(channels)
+            for kind, model in (("float", in_float), ("int8", _int8_model(in_float, channels))):
+                path = Path(folder) / f"{channels}.{kind}.onnx"
+                onnx.save(model, path)
+                models[kind, channels] = OnnxModel(path, num_threads=1, provider=provider)
         yield models
 
 
-def _write(path: Path, channels: int) -> None:
+def _float_model(channels: int) -> onnx.ModelProto:
     """Convolutions with ReLUs on float32 [N, channels, SIDE, SIDE]."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
     random = np.random.default_rng(0)
     nodes, weights, name = [], [], INPUT
     for index in range(NUM_LAYERS):
+        conv, weight = f"conv{index}", f"weight{index}"
         values = random.normal(size=(channels, channels, 3, 3)) / (3 * channels**0.5)
-        weights.append(numpy_helper.from_array(values.astype(np.float32), f"weight{index}"))
+        weights.append(numpy_helper.from_array(values.astype(np.float32), weight))
         output = OUTPUT if index == NUM_LAYERS - 1 else f"relu{index}"
         nodes += [
-            helper.make_node("Conv", [name, f"weight{index}"], [f"conv{index}"], pads=[1] * 4),
-            helper.make_node("Relu", [f"conv{index}"], [output]),
+            helper.make_node("Conv", [name, weight], [conv], conv, pads=[1] * 4),
+            helper.make_node("Relu", [conv], [output], output),
         ]
         name = output
     shape: list[str | int | None] = ["batch", channels, SIDE, SIDE]
@@ -111,26 +110,10 @@ def _write(path: Path, channels: int) -> None:
     graph = helper.make_graph(nodes, "convolutions", ends[:1], ends[1:], weights)
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    helper.set_model_props(model, PREPARED)
-    onnx.save(model, path)
+    return onnx.shape_inference.infer_shapes(model)
 
 
-class _Noise:
-    """Calibration images of float32, once."""
-
-    def __init__(self, channels: int) -> None:
-        shape = (BATCH, channels, SIDE, SIDE)
-        self._batches = iter([np.random.default_rng(1).normal(size=shape).astype(np.float32)])
-
-    def get_next(self) -> dict[str, Any] | None:
-        batch = next(self._batches, None)
-        return None if batch is None else {INPUT: batch}
-
-
-def _quantize(source: Path, target: Path, channels: int) -> None:
-    from onnxruntime import quantization as ort
-
-    ort.quantize_static(
-        str(source), str(target), _Noise(channels), quant_format=ort.QuantFormat.QDQ,
-        per_channel=True, activation_type=ort.QuantType.QUInt8, weight_type=ort.QuantType.QInt8,
-    )  # fmt: skip
+def _int8_model(model: onnx.ModelProto, channels: int) -> onnx.ModelProto:
+    """In the ranges that noise reaches."""
+    noise = np.random.default_rng(1).normal(size=(BATCH, channels, SIDE, SIDE)).astype(np.float32)
+    return quantized(model, Plan(ranges(observe(model, noise), "minmax")))

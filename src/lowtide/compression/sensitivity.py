@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from lowtide.data.batches import Batches
@@ -49,7 +48,7 @@ def measure_sensitivity(
         raise ModelError(f"the model's validation loss is {whole}: train it again")
     rises = [
         {
-            share: without(group, order(score)[: round(share * len(score))]) - whole
+            share: without(group, group.in_turns(score)[: round(share * len(score))]) - whole
             for share in SHARES
         }
         for group, score in zip(groups, scores, strict=True)
@@ -61,18 +60,15 @@ def measure_sensitivity(
     ]
 
 
-def order(score: Tensor) -> list[int]:
-    """Channels, the least important first."""
-    return torch.argsort(score, stable=True).tolist()
-
-
-def estimated_loss(score: Tensor, sensitivity: Sensitivity | None) -> np.ndarray:
-    """[channels + 1]: what the loss rises by without the k least important channels.
+def estimated_loss(
+    group: ChannelGroup, score: Tensor, sensitivity: Sensitivity | None
+) -> np.ndarray:
+    """[channels + 1]: what the loss rises by without the k channels that leave first.
 
     Between two measured rises it grows with the importance that has gone, or evenly where that is
     none; without measured ones importance is the estimate itself.
     """
-    gone, size = _share_gone(score), len(score)
+    gone, size = _share_gone(score[group.in_turns(score)]), len(score)
     if sensitivity is None:
         return gone
     rises = {0: 0.0} | {round(share * size): rise for share, rise in sensitivity.rises.items()}
@@ -84,9 +80,9 @@ def estimated_loss(score: Tensor, sensitivity: Sensitivity | None) -> np.ndarray
     return estimate
 
 
-def _share_gone(score: Tensor) -> np.ndarray:
-    """[channels + 1]: of the group's importance, in its k least important channels."""
-    ordered = np.sort(score.numpy().astype(np.float64))
-    total = ordered.sum()
-    parts = ordered / total if total > 0 else np.full(len(ordered), 1 / len(ordered))
+def _share_gone(ordered: Tensor) -> np.ndarray:
+    """[channels + 1]: of the group's importance, in its first k channels."""
+    parts = ordered.numpy().astype(np.float64)
+    total = parts.sum()
+    parts = parts / total if total > 0 else np.full(len(parts), 1 / len(parts))
     return np.concatenate([[0.0], np.cumsum(parts)])

@@ -23,7 +23,7 @@ from lowtide.compression.mixed import (
 )
 from lowtide.compression.quantize import Plan, write_int8
 from lowtide.data.arrays import ImageArrays
-from lowtide.runtime.onnx_model import OnnxModel
+from lowtide.runtime.onnx_model import OnnxModel, Provider
 from lowtide.runtime.turns import quickest_calls
 
 NUM_TURNS = 9
@@ -31,19 +31,23 @@ NUM_TURNS = 9
 
 @dataclass(frozen=True)
 class Trial:
-    """Writes plans to `target` and asks the file."""
+    """Writes plans to `target` and asks the file, in the runtime that will serve it."""
 
     model: onnx.ModelProto  # fp32
     target: Path
     held_out: ImageArrays
     num_threads: int | None
+    provider: Provider
+
+    def opened(self, path: Path) -> OnnxModel:
+        return OnnxModel(path, self.num_threads, provider=self.provider)
 
     def write(self, plan: Plan) -> None:
         write_int8(self.model, self.target, plan)
 
     def accuracy(self, plan: Plan) -> float:
         self.write(plan)
-        return accuracy(OnnxModel(self.target, self.num_threads), self.held_out)
+        return accuracy(self.opened(self.target), self.held_out)
 
 
 def by_method(
@@ -83,7 +87,7 @@ def _seconds(
         for names in choices:
             path = Path(folder) / f"{len(models)}.onnx"
             write_int8(trial.model, path, replace(plan, float_layers=names))
-            models[names] = OnnxModel(path, trial.num_threads)
+            models[names] = trial.opened(path)
         return quickest_calls(models, images, NUM_TURNS)
 
 

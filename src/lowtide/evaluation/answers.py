@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -28,9 +29,7 @@ def answers_of(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(named, confidence) of logits [N, K]."""
     from scipy.special import softmax
 
-    named = logits.argmax(1)
-    probability = softmax(logits.astype(np.float32), axis=1)
-    return named, np.take_along_axis(probability, named[:, None], axis=1)[:, 0]
+    return logits.argmax(1), softmax(logits.astype(np.float32), axis=1).max(axis=1)
 
 
 def write_answers(path: Path, answers: Answers) -> None:
@@ -54,7 +53,7 @@ def read_answers(path: Path) -> Answers:
     confidence: dict[str, np.ndarray] = {}
     shifted: dict[str, dict[str, np.ndarray]] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             for key in file:
                 kind, _, model = key.partition("/")
                 if kind == "named":
@@ -65,7 +64,7 @@ def read_answers(path: Path) -> Answers:
                     model, _, shift = model.partition("/")
                     shifted.setdefault(model, {})[shift] = file[key]
             return Answers(file["labels"], named, confidence, shifted)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ArtifactError(
             f"{path} has no usable answers ({error}): run `lowtide stage evaluate`"
         ) from None

@@ -19,7 +19,8 @@ from lowtide.runtime.probe import Turns, summary
 
 @dataclass(frozen=True)
 class Champion:
-    """Both None where there is none, as far as this checkout has been told."""
+    """Both None where there is none, as far as this checkout has been told; sha256 alone: it was
+    not registered by lowtide."""
 
     version: int | None
     sha256: str | None
@@ -34,8 +35,8 @@ def read_champion() -> Champion:
 
 @dataclass(frozen=True)
 class Rival:
-    """The champion in the runtime that the candidates have, with what keeps it from the same test
-    images; `model` None: there is no champion."""
+    """The champion in the runtime that the candidates have; `model` None: there is none, or none
+    that can be compared. incomparable: what keeps it from the same test images."""
 
     champion: Champion
     model: OnnxModel | None
@@ -45,8 +46,10 @@ class Rival:
     def of_record(cls, card: Card, params: EvaluateParams) -> "Rival":
         """ArtifactError: the file is not the one of the record, or cannot be opened."""
         champion = read_champion()
-        if champion.sha256 is None:
+        if champion.version is None:
             return cls(champion, None, None)
+        if champion.sha256 is None:
+            return cls(champion, None, "it was not registered by lowtide, which has no file of it")
         if not CHAMPION_ONNX.exists() or file_sha256(CHAMPION_ONNX) != champion.sha256:
             raise ArtifactError(
                 f"{CHAMPION_ONNX} is not the champion of {CHAMPION}: remove both, and run "
@@ -69,10 +72,10 @@ class Rival:
         used: Totals,
     ) -> dict[str, Any] | None:
         """None where there is no champion."""
-        if self.model is None:
+        if self.champion.version is None:
             return None
         known = {**asdict(self.champion), "incomparable": self.incomparable}
-        if self.incomparable is not None:
+        if self.model is None or self.incomparable is not None:
             return known
         return {
             **known,

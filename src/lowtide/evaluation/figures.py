@@ -28,8 +28,8 @@ class AgainstChampion:
     incomparable: what kept the two apart; the figures are None then.
     """
 
-    version: int | None
-    sha256: str
+    version: int
+    sha256: str | None
     drop: PairedDrop | None
     robustness_drop: float | None
     robustness_drop_high: float | None
@@ -41,15 +41,16 @@ class AgainstChampion:
 class Figures:
     """What is judged. None is unknown; `champion` None is: there is none.
 
-    drop: from the teacher to the candidate, on the same images. hosts: where the figures were
-    taken. sources: by figure, what it rests on. broken: what does not fit together.
+    model_sha256: of the candidate's file. drop: from the teacher to it, on the same images. hosts:
+    where the figures were taken. sources: by figure, what it rests on. broken: what does not fit
+    together.
     """
 
+    model_sha256: str
     accuracy: float | None
     drop: PairedDrop | None
     worst_class_recall: float | None
     calibration_error: float | None
-    robust_accuracy: float | None
     onnx_agreement: float | None
     training_emissions_g: float | None
     training_energy_kwh: float | None
@@ -70,13 +71,13 @@ def from_reports(reports: Reports, answers: Answers, confidence: float) -> Figur
     right = answers.named[MODEL] == answers.labels
     stages = [reports[name] for name in TRAINING]
     return Figures(
+        model_sha256=evaluation["model_sha256"],
         accuracy=chosen["accuracy"],
         drop=paired_drop(
             answers.named[TEACHER], answers.named[MODEL], answers.labels, confidence
         ),
         worst_class_recall=chosen["worst_class_recall"],
-        calibration_error=calibration_error(answers.confidence[MODEL], right),
-        robust_accuracy=float(_under_shifts(answers, MODEL).mean()),
+        calibration_error=_known(calibration_error(answers.confidence[MODEL], right)),
         onnx_agreement=chosen["onnx_agreement"],
         training_emissions_g=_sum(stage["emissions_g"] for stage in stages),
         training_energy_kwh=_sum(stage["energy_kwh"] for stage in stages),
@@ -118,6 +119,11 @@ def _under_shifts(answers: Answers, model: str) -> np.ndarray:
     named = np.stack(list(answers.shifted[model].values()))
     share: np.ndarray = (named == answers.labels).mean(0)
     return share
+
+
+def _known(value: float) -> float | None:
+    """Not where logits were no numbers."""
+    return value if np.isfinite(value) else None
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

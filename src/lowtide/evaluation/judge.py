@@ -6,9 +6,19 @@ from typing import Any
 
 from lowtide.evaluation.breaking_even import champion_break_even, teacher_break_even
 from lowtide.evaluation.figures import AgainstChampion, Figures
-from lowtide.evaluation.reasons import Reason, at_least, at_most, informs, not_there
+from lowtide.evaluation.reasons import (
+    NO_CHAMPION,
+    UNKNOWN,
+    Reason,
+    at_least,
+    at_most,
+    informs,
+    not_there,
+)
 from lowtide.evaluation.statistics import PairedDrop
 from lowtide.params import BudgetParams
+
+NO_INTENSITY = f"{UNKNOWN}; where a replay outran its trace lower carbon.replay_speed before"
 
 OF_A_RUN = ("inference_energy_j", "champion_break_even_inferences", "break_even_inferences")
 OF_TIME = ("latency_ms_p95", "model_size_bytes")
@@ -16,15 +26,18 @@ OF_TIME = ("latency_ms_p95", "model_size_bytes")
 
 @dataclass(frozen=True)
 class Verdict:
-    """champion: version and sha256 of what the candidate was held against; None: there is none."""
+    """model_sha256: of the file it is about. champion: version and sha256 of what that was held
+    against; None: there is none."""
 
     passed: bool
+    model_sha256: str
     reasons: tuple[Reason, ...]
     champion: Mapping[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "passed": self.passed,
+            "model_sha256": self.model_sha256,
             "champion": self.champion,
             "reasons": [asdict(reason) for reason in self.reasons],
         }
@@ -43,7 +56,8 @@ def judge(figures: Figures, budgets: BudgetParams) -> Verdict:
     sourced = tuple(replace(one, source=_source(one.check, figures.sources)) for one in reasons)
     champion = figures.champion
     against = None if champion is None else {"version": champion.version, "sha256": champion.sha256}
-    return Verdict(all(reason.passed for reason in sourced), sourced, against)
+    passed = all(reason.passed for reason in sourced)
+    return Verdict(passed, figures.model_sha256, sourced, against)
 
 
 def _of_accuracy(figures: Figures, budgets: BudgetParams) -> tuple[Reason, ...]:
@@ -94,9 +108,6 @@ def _against_champion(
     )  # fmt: skip
 
 
-NO_CHAMPION = "no champion yet: nothing to compare with"
-
-
 def _standing(
     drop: PairedDrop | None, champion: AgainstChampion, confidence: float, limit: float
 ) -> str:
@@ -135,13 +146,16 @@ def _points(drop: float) -> str:
 
 
 def _of_cost(figures: Figures, budgets: BudgetParams) -> tuple[Reason, ...]:
-    return tuple(
+    emissions, *others = (
         at_most(check, getattr(figures, check), getattr(budgets, f"{check}_max"))
         for check in (
             "training_emissions_g", "training_energy_kwh", "inference_energy_j",
             "latency_ms_p95", "model_size_bytes",
         )
     )  # fmt: skip
+    if emissions.value is None and figures.training_energy_kwh is not None:
+        emissions = replace(emissions, detail=NO_INTENSITY)
+    return emissions, *others
 
 
 def _provenance(figures: Figures) -> Reason:

@@ -24,6 +24,8 @@ def predict_files(model_path: Path, paths: Sequence[Path]) -> dict[str, Any]:
         ModelError: the file was not exported by lowtide.
         DataError: an image cannot be read; names it.
     """
+    from scipy.special import softmax
+
     model = OnnxModel(model_path)
     if "lowtide.labels" not in model.metadata:
         raise ModelError(f"{model_path} has no labels inside: it was not exported by lowtide")
@@ -35,7 +37,7 @@ def predict_files(model_path: Path, paths: Sequence[Path]) -> dict[str, Any]:
         "model": str(model_path),
         "predictions": [
             {"path": str(path), "label": labels[row.argmax()], "probability": float(row.max())}
-            for path, row in zip(paths, _softmax(model.logits(images)), strict=True)
+            for path, row in zip(paths, softmax(model.logits(images), axis=1), strict=True)
         ],
         "energy_j_per_inference": energy_j,
         "provenance": provenance,
@@ -55,12 +57,6 @@ def _load(path: Path, channels: int, size: tuple[int, int]) -> np.ndarray:
     if pixels is None:
         raise DataError(f"{path} cannot be read as an image: mend it, or leave it out")
     return pixels.transpose(2, 0, 1)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: np.ndarray = shifted / shifted.sum(axis=1, keepdims=True)
-    return result
 
 
 def _energy_per_inference(model: OnnxModel, image: np.ndarray) -> tuple[float | None, str]:

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-UNKNOWN = "unknown, and the unknown is refused: run `dvc repro`, and `lowtide doctor` if it stays"
+UNKNOWN = (
+    "unknown, and the unknown is refused: `lowtide doctor` says what is missing, "
+    "`dvc repro --force` measures anew"
+)
+NO_CHAMPION = "no champion when it was measured: nothing to compare with"
 INFORM_ONLY = frozenset({"accuracy_drop_high", "champion_break_even_inferences"})
 
 

@@ -13,7 +13,7 @@ from lowtide.runtime.ratio import times_less
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Measured:
     """`accuracy` of the exported file on validation images, as a share. `turns`: what it took,
     interleaved with those that it is compared with."""
 
@@ -69,7 +69,7 @@ def promises(before: Turns, untrained: Turns) -> Decision:
     return Decision(True, said)
 
 
-def stays(before: Candidate, after: Candidate, teacher: Candidate, target: Target) -> Decision:
+def stays(before: Measured, after: Measured, teacher: Measured, target: Target) -> Decision:
     """Accuracy is held against the teacher's, so that several techniques share one constraint.
 
     What is more accurate than before stays even if it takes as much, as self-distillation does.

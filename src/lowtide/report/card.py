@@ -9,6 +9,7 @@ from lowtide.pipeline import Reports, training_provenance
 from lowtide.pipeline import total as total_of
 from lowtide.report.card_metadata import front_matter
 from lowtide.report.energy_label import SCALE, energy_label
+from lowtide.report.techniques import technique_lines
 from lowtide.report.text import number, verdict_text
 
 NAMED = 20  # so many classes are listed
@@ -23,6 +24,7 @@ def model_card(reports: Reports, params: Params) -> str:
         f"## Verdict\n```\n{verdict_text(reports['judge'])}\n```",
         _data(reports["prepare"]["data"]),
         _figures(reports),
+        *_compression(reports),
         _training(reports),
         _footprint(reports, params),
         _limits(reports),
@@ -79,6 +81,11 @@ def _figures(reports: Reports) -> str:
         for name, key, unit in rows
     ]
     return "\n".join(["## Figures", "| | this model | teacher |", "|---|---|---|", *lines])
+
+
+def _compression(reports: Reports) -> list[str]:
+    lines = technique_lines(reports)
+    return ["\n- ".join(["## Compression", *lines])] if lines else []
 
 
 def _cell(value: float | None, unit: str) -> str:

@@ -21,6 +21,7 @@ from lowtide.pipeline import (
     training_provenance,
 )
 from lowtide.report.plots import candidates_plot, curves_plot, layers_plot, stages_plot
+from lowtide.report.techniques import technique_lines
 from lowtide.report.text import number, outcome
 from lowtide.report.timeline import HOUR, Span, read_spans, timeline_plot
 
@@ -58,6 +59,8 @@ def passport(reports: dict[str, dict[str, Any]], params: Params) -> dict[str, An
         "verdict": {key: reports["judge"][key] for key in ("passed", "reasons")},
         "model": evaluation["model"],
         "runtime": evaluation["runtime"],
+        "techniques": technique_lines(reports),
+        "target": evaluation.get("target"),
         "candidates": evaluation["candidates"],
         "teacher_torch": evaluation["teacher_torch"],
         "layers": evaluation["layers"],

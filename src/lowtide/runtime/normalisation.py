@@ -7,6 +7,8 @@ from typing import Self
 
 import numpy as np
 
+from lowtide.errors import ArtifactError
+
 PREPROCESSING, MEAN, STD = "lowtide.preprocessing", "lowtide.mean", "lowtide.std"
 INSIDE = "uint8 NCHW, 0..255; normalisation is inside the graph"
 OUTSIDE = (
@@ -24,10 +26,20 @@ class Normalisation:
 
     @classmethod
     def of_metadata(cls, metadata: Mapping[str, str]) -> Self | None:
-        """None where the graph normalises by itself, or where the file does not say."""
+        """None where the graph normalises by itself, or where the file does not say.
+
+        Raises:
+            ArtifactError: it says something else than a number for each channel.
+        """
         if MEAN not in metadata or STD not in metadata:
             return None
-        return cls(tuple(json.loads(metadata[MEAN])), tuple(json.loads(metadata[STD])))
+        try:
+            mean, std = (tuple(map(float, json.loads(metadata[name]))) for name in (MEAN, STD))
+        except (TypeError, ValueError):
+            raise ArtifactError(
+                f"{MEAN} and {STD} in the file's metadata are not lists of numbers: export it again"
+            ) from None
+        return cls(mean, std)
 
     def metadata(self) -> dict[str, str]:
         return {

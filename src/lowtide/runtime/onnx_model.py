@@ -125,6 +125,8 @@ def _options(num_threads: int | None, profile: Path | None) -> Any:
 def _open(path: Path, options: Any, provider: Provider) -> Any:
     import onnxruntime
 
+    if not path.is_file():
+        raise ArtifactError(f"there is no model {path}: name an .onnx file, or `make run` first")
     there = onnxruntime.get_available_providers()
     try:
         session = onnxruntime.InferenceSession(

@@ -1,9 +1,9 @@
 """Latency, throughput and joules per inference, candidates taking turns so that drift cancels."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ WARM_UP_S = 0.1
 TURN_S = 0.2  # at least; long enough for the load estimate and for counters of 100 ms
 UPDATES = 2  # of the slowest source that fit into a turn
 LATENCY_CALLS = 30  # batch-1 calls of a model, then it is the next one's turn
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 class Runnable(Protocol):
@@ -69,13 +71,13 @@ class Turns:
 
 
 def take_turns(
-    models: Mapping[str, Runnable],
+    models: Mapping[Key, Runnable],
     images: np.ndarray,
     window: Window,
     *,
     batch_size: int,
     num_repeats: int,
-) -> dict[str, Turns]:
+) -> dict[Key, Turns]:
     """Measure every model `num_repeats` times on uint8 images [N, C, H, W], interleaved.
 
     Energy is what the window metered during a turn, divided by the images of that turn.

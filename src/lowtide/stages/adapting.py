@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from lowtide import artifacts
+from lowtide.compression.keep import drop_allowed
 from lowtide.data.batches import load_card
-from lowtide.evaluation.technique import Candidate, Decision, Target, enters, promises, stays
+from lowtide.evaluation.technique import Decision, Measured, Target, enters, promises, stays
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.params import Params
@@ -34,7 +35,7 @@ class Technique:
             params.compress.val_accuracy_drop_max,
         )
         self._decisions: dict[str, Decision] = {}
-        self._figures: dict[str, Candidate] = {}
+        self._figures: dict[str, Measured] = {}
         self._before_as: str | None = None  # the precision that it would be served in
 
     def enters(self, untrained: Network | None = None) -> bool:
@@ -56,23 +57,29 @@ class Technique:
             self._look()
         in_one_precision, own = self._measure(self._before, after)
         [before] = in_one_precision.values()
-        made, teacher = self._served(own), self._figures["teacher"]
+        made, teacher = own[self._precision(own)], self._figures["teacher"]
         self._figures |= {"before": before, "after": made}
         return self._decide("stayed", self._at_will(stays(before, made, teacher, self._target)))
 
-    def _look(self, *others: Network) -> list[Candidate]:
+    def _look(self, *others: Network) -> list[Measured]:
         """At the teacher and what was before, in turns with others; these as they would be served.
 
         From then on what was before is measured in the precision that it would be served in.
         """
         teacher, before, *found = self._measure(self._teacher, self._before, *others)
-        self._before_as = served_as(before, self._params.quantize.val_accuracy_drop_max)
+        self._figures["teacher"] = teacher[FLOAT]
+        self._before_as = self._precision(before)
         own = before[self._before_as]
-        self._figures |= {"teacher": teacher[FLOAT], "projected": own, "before": own}
-        return [self._served(one) for one in found]
+        self._figures |= {"projected": own, "before": own}
+        return [
+            one[served_as(one, self._params.quantize.val_accuracy_drop_max)] for one in found
+        ]  # untrained: what they lose against the teacher says nothing
 
-    def _served(self, files: dict[str, Candidate]) -> Candidate:
-        return files[served_as(files, self._params.quantize.val_accuracy_drop_max)]
+    def _precision(self, files: dict[str, Measured]) -> str:
+        """What `quantize` would publish."""
+        fp32, teacher = files[FLOAT].accuracy, self._figures["teacher"].accuracy
+        params = self._params
+        return served_as(files, drop_allowed(fp32, teacher, params.quantize, params.compress))
 
     def report(self) -> dict[str, Any]:
         decisions = {name: one.to_json() for name, one in self._decisions.items()}
@@ -105,7 +112,7 @@ class Technique:
         self._context.say(decision.reason)
         return decision.yes
 
-    def _measure(self, *networks: Network) -> list[dict[str, Candidate]]:
+    def _measure(self, *networks: Network) -> list[dict[str, Measured]]:
         """By precision: each network once, all in turns."""
         different = {id(model): (model, spec) for model, spec in networks}
         with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from lowtide.controller.knobs import Knobs, Trying
 from lowtide.data.arrays import load_split
 from lowtide.data.batches import Batches
 from lowtide.models.factory import Classifier
-from lowtide.params import FitParams, Params
+from lowtide.params import DistillParams, FitParams, Params
 from lowtide.training.allocator import keep_freed_memory
 from lowtide.training.checkpoint import Progress, peek_checkpoint
 from lowtide.training.losses import LossFunction
@@ -65,6 +65,7 @@ def begin(
     torch.manual_seed(params.seed)
     device = pick_device()
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    image_scale = recipe.image_scale if isinstance(recipe, DistillParams) else 1.0
     train, val = _batches(recipe, params.seed, device, world)
 
     def look() -> tuple[Progress, dict[str, float], bool, Trying | None]:
@@ -75,7 +76,7 @@ def begin(
         precision, step_ms = choose_precision(recipe.precision, model, batch.images, batch.labels)
         size = train.batch_size if trying is None else trying.batch_size
         knobs = Knobs(size, precision, gain=size / train.batch_size, end=recipe.epochs,
-                      image_scale=getattr(recipe, "image_scale", 1.0))  # fmt: skip
+                      image_scale=image_scale)  # fmt: skip
         return Progress(run_id, mark, knobs), step_ms, False, trying
 
     return Start(model, recipe, world, checkpoint, device, train, val, *world.share(look))
@@ -84,11 +85,14 @@ def begin(
 def _batches(
     recipe: FitParams, seed: int, device: torch.device, world: World
 ) -> tuple[Batches, Batches]:
+    views, in_pairs = None, False
+    if isinstance(recipe, DistillParams):
+        views, in_pairs = recipe.views, recipe.teacher_tta == "flip"
     train, share = load_split(artifacts.DATA, "train"), (world.rank, world.size)
     val = load_split(artifacts.DATA, "val")
     return (
         Batches(train, recipe.batch_size, shuffle=True, seed=seed, device=device,
                 augment=recipe.augment, drop_last=True,
-                num_views=getattr(recipe, "views", None), share=share).resized(recipe.batch_size),
+                num_views=views, in_pairs=in_pairs, share=share).resized(recipe.batch_size),
         Batches(val, 500, shuffle=False, seed=seed, device=device, share=share),
     )  # fmt: skip

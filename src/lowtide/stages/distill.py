@@ -6,13 +6,13 @@ import torch
 
 from lowtide import artifacts
 from lowtide.data.batches import load_card
-from lowtide.models.cost import require_no_larger
 from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.models.weights import load_model, save_model
 from lowtide.params import Params
 from lowtide.stages.adapting import Technique
-from lowtide.stages.context import StageContext
-from lowtide.stages.fitting import fingerprint, model_spec, resumable_run, run_fit
+from lowtide.stages.context import StageContext, fingerprint
+from lowtide.stages.feasible import require_feasible
+from lowtide.stages.fitting import model_spec, resumable_run, run_fit
 from lowtide.stages.teaching import Teaching
 from lowtide.training.checkpoint import delete_checkpoints
 
@@ -63,12 +63,15 @@ def _student(params: Params, of_teacher: ModelSpec) -> tuple[Classifier, ModelSp
 
     Raises:
         UsageError: it takes more multiply-adds than its teacher before channels left that.
+        ModelError: `prune` cannot cut it as far as it is asked for.
     """
-    if params.model.student is None:
-        return load_model(artifacts.TEACHER)
     card = load_card(artifacts.DATA)
+    if params.model.student is None:
+        again, spec = load_model(artifacts.TEACHER)
+        require_feasible(params, again, again, card.shape)
+        return again, spec
     own = model_spec(params.model.student, card)
     torch.manual_seed(params.seed)
     student = build(own)
-    require_no_larger(student, build(of_teacher), card.shape)
+    require_feasible(params, student, build(of_teacher), card.shape)
     return student, own

@@ -18,6 +18,7 @@ from lowtide.evaluation.candidates import Candidate, candidate_figures
 from lowtide.evaluation.chain import TEACHER, TEACHER_TORCH, chain_rows
 from lowtide.evaluation.champion import Rival
 from lowtide.evaluation.robustness import shifted_answers
+from lowtide.evaluation.target import reached
 from lowtide.models.weights import load_model
 from lowtide.params import EvaluateParams, Params
 from lowtide.runtime.layers import layer_table
@@ -60,16 +61,19 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     layers = _layers(paths, figures, test.images, candidates[chosen], params.evaluate)
     _write_predictions(logits[chosen].argmax(1), test.labels, card.class_names)
     _write_tables(figures, layers, context)
+    for name, entry in exported["candidates"].items():
+        figures[name]["sha256"] = file_sha256(Path(entry["path"]))
     in_torch = {**figures.pop(TEACHER_TORCH), "runtime": _runtime(candidates[TEACHER_TORCH])}
     return {
         "model": chosen,
-        "model_sha256": file_sha256(paths[chosen]),
+        "model_sha256": figures[chosen]["sha256"],
         "accuracy": figures[chosen]["accuracy"],
         "accuracy_split": "test",
         "num_images": len(test.labels),
         "data_sha256": card.sha256,
         "runtime": _runtime(candidates[chosen]),
         "energy_sources": {name: part.source for name, part in used.components.items()},
+        "target": _target(chosen, figures, layers, params, context),
         "candidates": figures,
         TEACHER_TORCH: in_torch,
         CHAMPION: champion.report(logits, turns, test.labels, params.evaluate, used),
@@ -149,6 +153,18 @@ def _layers(
         ]
         for name, path in paths.items()
     }  # fmt: skip
+
+
+def _target(
+    chosen: str, figures: Figures, layers: Layers, params: Params, context: StageContext
+) -> dict[str, Any] | None:
+    """Whether the chain's target is met, said on stderr; None where there is none."""
+    ratio = params.compress.energy_ratio_min
+    if ratio is None:
+        return None
+    found = reached(chosen, figures[chosen]["times_less"][TEACHER], layers.get(chosen, []), ratio)
+    context.say(found.said)
+    return asdict(found)
 
 
 def _write_predictions(predicted: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> None:

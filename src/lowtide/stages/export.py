@@ -5,16 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from lowtide import artifacts
 from lowtide.artifacts import atomic, read_json, report_path
 from lowtide.compression.half import HALVES
-from lowtide.compression.onnx_export import parity, set_metadata
+from lowtide.compression.onnx_export import opset_of, parity, set_metadata
 from lowtide.data.arrays import load_split
 from lowtide.data.batches import Card, load_card
 from lowtide.errors import ModelError
 from lowtide.models.weights import load_model
 from lowtide.params import Params
 from lowtide.pipeline import TRAINING, Reports, total, training_provenance
+from lowtide.runtime.onnx_file import check_file
 from lowtide.runtime.onnx_model import OnnxModel
 from lowtide.stages.context import StageContext
 from lowtide.stages.kept_exports import export_once
@@ -53,7 +56,7 @@ def run(params: Params, context: StageContext) -> dict[str, Any]:
     return {
         "model": chosen,
         "model_path": candidates[chosen]["path"],
-        "opset": params.export.opset,
+        "opset": candidates[chosen]["opset"],
         "preprocessing": params.export.preprocessing,
         "candidates": candidates,
     }
@@ -92,14 +95,17 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _finish(source: Path, target: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Write the metadata, compare with torch on the validation images, describe the file."""
+    """Write the metadata, check the file as it is checked before it is served, compare it with
+    torch on the validation images, describe it."""
     set_metadata(target, metadata)
+    check_file(target)
     model, _ = load_model(source)
     images = load_split(artifacts.DATA, "val").images
     difference, agreement = parity(model, OnnxModel(target).logits(images), images)
     return {
         "path": str(target),
         "size_bytes": target.stat().st_size,
+        "opset": opset_of(onnx.load(target)),
         "largest_difference": difference,
         "agreement": agreement,
     }

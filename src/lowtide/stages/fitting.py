@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from lowtide import artifacts
 from lowtide.data.batches import Card, load_card
-from lowtide.energy.budget import BudgetWatch
+from lowtide.energy.budget import Budget, BudgetWatch
 from lowtide.errors import UsageError
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.models.factory import Classifier, ModelSpec
@@ -18,7 +19,7 @@ from lowtide.params import FitParams, Params
 from lowtide.planning.chart import plan_figure
 from lowtide.planning.horizon import Decision
 from lowtide.stages.beginning import MakeLoss, Start, begin
-from lowtide.stages.context import StageContext, fingerprint
+from lowtide.stages.context import StageContext
 from lowtide.stages.controlling import (
     log_decisions,
     make_controller,
@@ -77,7 +78,6 @@ def run_fit(
     steering = make_controller(params, context, budget, trying) if controlled else Steady()
     leaving = Leaving(context.clock)
     work = start.fit(make_loss, steering)
-    guard = BudgetGuard(BudgetWatch(budget, context.say), context.window.totals)
     num_limits, eta = params.controller.power_limits if controlled else 0, params.controller.eta
     known = None if again is None else again.power_profile
     with (
@@ -89,12 +89,8 @@ def run_fit(
     ):
         paced = replace(context, clock=leaving.clock)
         pacer = make_pacer(params, paced, work, later_work, partial(_show_pause, paced), levels)
-        curves = ObjectiveCurves(
-            make_weights(params), budget, context.window, context.run, len(earlier)
-        )
-        hooks: list[Hook] = [leaving, pacer, progression, curves, guard]
-        hooks = hooks if levels is None else [levels, *hooks]
-        fit_in_budget(work, led(hooks, world))
+        hooks = [leaving, pacer, progression, *_accounts(params, context, budget, len(earlier))]
+        fit_in_budget(work, led(hooks if levels is None else [levels, *hooks], world))
     model.cpu()
     log_curves(context, [*earlier, *work.progress.history])
     report = _report(work, pacer, start)
@@ -103,6 +99,16 @@ def run_fit(
     if again is not None:
         report["recurring"] = again.record(work, context, levels)
     return report
+
+
+def _accounts(
+    params: Params, context: StageContext, budget: Budget, num_earlier: int
+) -> list[Hook]:
+    """What the objective comes to, epoch by epoch, and the end where the budget is spent."""
+    return [
+        ObjectiveCurves(make_weights(params), budget, context.window, context.run, num_earlier),
+        BudgetGuard(BudgetWatch(budget, context.say), context.window.totals),
+    ]
 
 
 def fit_in_budget(work: Fit, hooks: Sequence[Hook]) -> None:
@@ -183,10 +189,7 @@ def _report(work: Fit, pacer: Pacer, start: Start) -> dict[str, Any]:
     }
 
 
-def resumable_run(context_checkpoint: Any, mark: str) -> str | None:
+def resumable_run(checkpoint: Path, mark: str) -> str | None:
     """The run id of the interrupted fit that this one goes on with."""
-    progress = peek_checkpoint(context_checkpoint, mark)
+    progress = peek_checkpoint(checkpoint, mark)
     return progress.run_id if progress else None
-
-
-__all__ = ["fingerprint", "model_spec", "resumable_run", "run_fit"]

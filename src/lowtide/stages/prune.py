@@ -17,8 +17,8 @@ from lowtide.models.weights import load_model, save_model
 from lowtide.params import Params
 from lowtide.stages import rounds
 from lowtide.stages.adapting import Technique
-from lowtide.stages.context import StageContext
-from lowtide.stages.fitting import fingerprint, run_fit
+from lowtide.stages.context import StageContext, fingerprint
+from lowtide.stages.fitting import run_fit
 from lowtide.stages.rounds import Standing, epochs_of, target_of
 from lowtide.stages.teaching import Teaching
 from lowtide.training.checkpoint import delete_checkpoints, peek_checkpoint
@@ -97,7 +97,7 @@ def _rounding(params: Params, standing: Standing) -> Rounding:
     if standing.cuts:  # measured once
         return Rounding(**standing.cuts[0]["round_to"])
     if params.prune.round_to == "auto":
-        return measure_rounding()
+        return measure_rounding(params.evaluate.provider)
     return Rounding(params.prune.round_to, None)
 
 

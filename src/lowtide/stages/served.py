@@ -10,17 +10,17 @@ from lowtide.compression.quick import quick_int8
 from lowtide.data.arrays import drawn, load_split
 from lowtide.energy.counting import counting_window
 from lowtide.errors import DataError, ModelError
-from lowtide.evaluation.technique import Candidate
+from lowtide.evaluation.technique import Measured
 from lowtide.models.factory import Classifier, ModelSpec
 from lowtide.params import Params
+from lowtide.runtime import probe
 from lowtide.runtime.onnx_model import OnnxModel
-from lowtide.runtime.probe import take_turns
+from lowtide.runtime.probe import Key, Turns
 from lowtide.runtime.ratio import times_less
 
 FLOAT, INT8 = "fp32", "int8"
 CALIBRATION_IMAGES = 128
 PROBE_IMAGES = 256
-
 
 Files = dict[str, Path]  # of one network, by precision
 
@@ -50,30 +50,38 @@ def with_int8(path: Path, params: Params) -> Files:
     return {FLOAT: path, INT8: target}
 
 
-def measure(networks: Mapping[int, Files], params: Params) -> dict[int, dict[str, Candidate]]:
-    """Accuracy on validation images and cost of each file, by network and precision.
+def opened(path: Path, params: Params) -> OnnxModel:
+    return OnnxModel(path, params.evaluate.num_threads, provider=params.evaluate.provider)
 
-    In a window of its own: what other processes use meanwhile is not theirs.
-    """
-    files = {(n, p): path for n, one in networks.items() for p, path in one.items()}
-    settings, val = params.evaluate, load_split(artifacts.DATA, "val")
-    models = {
-        f"{name} {precision}": OnnxModel(path, settings.num_threads, provider=settings.provider)
-        for (name, precision), path in files.items()
-    }
+
+def take_turns(
+    models: Mapping[Key, OnnxModel], params: Params, num_repeats: int
+) -> dict[Key, Turns]:
+    """On validation images, in a window of its own: what others use meanwhile is not theirs."""
+    images = load_split(artifacts.DATA, "val").images[:PROBE_IMAGES]
     with counting_window() as window:
-        turns = take_turns(
-            models, val.images[:PROBE_IMAGES], window,
-            batch_size=settings.batch_size, num_repeats=params.compress.num_repeats,
+        return probe.take_turns(
+            models, images, window,
+            batch_size=params.evaluate.batch_size, num_repeats=num_repeats,
         )  # fmt: skip
-    found: dict[int, dict[str, Candidate]] = {name: {} for name in networks}
-    for name, precision in files:
-        key = f"{name} {precision}"
-        found[name][precision] = Candidate(accuracy(models[key], val), turns[key])
+
+
+def measure(networks: Mapping[int, Files], params: Params) -> dict[int, dict[str, Measured]]:
+    """Accuracy on validation images and cost of each file, by network and precision."""
+    models = {
+        (name, precision): opened(path, params)
+        for name, files in networks.items()
+        for precision, path in files.items()
+    }
+    turns = take_turns(models, params, params.compress.num_repeats)
+    val = load_split(artifacts.DATA, "val")
+    found: dict[int, dict[str, Measured]] = {name: {} for name in networks}
+    for (name, precision), model in models.items():
+        found[name][precision] = Measured(accuracy(model, val), turns[name, precision])
     return found
 
 
-def served_as(files: Mapping[str, Candidate], drop_max: float) -> str:
+def served_as(files: Mapping[str, Measured], drop_max: float) -> str:
     """float, or int8 where that takes less and loses no more than `drop_max`."""
     plain, int8 = files[FLOAT], files.get(INT8)
     if int8 is None or plain.accuracy - int8.accuracy > drop_max:

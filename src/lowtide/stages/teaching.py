@@ -1,6 +1,7 @@
 """What distill and prune share: the loss under the trained teacher."""
 
 from dataclasses import asdict
+from math import ceil
 from typing import Any
 
 import torch
@@ -42,7 +43,8 @@ class Teaching:
         model.to(start.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         features = LastFeatures(model, self._shape) if recipe.feature_weight else None
         precision = start.progress.knobs.precision
-        teacher = Teacher(model, precision, str(artifacts.TEACHER), features)
+        flip = recipe.teacher_tta == "flip"
+        teacher = Teacher(model, precision, str(artifacts.TEACHER), features, flip=flip)
         num_features = 0 if features is None else features.size
         answers = self._answers(teacher, spec.num_classes + num_features, start)
         if features is None:
@@ -58,29 +60,30 @@ class Teaching:
 
     def _answers(self, teacher: Teacher, width: int, start: Start) -> TeacherAnswers:
         num_images = len(load_split(artifacts.DATA, "train").labels)
-        needed = self._demand(num_images, start.train)
+        needed = self._demand(num_images, start.train, teacher.views_per_answer)
         if self._recipe.views is None:
             self._keeping = Keeping(False, needed.num_needed, needed.num_needed, "views is null")
             return TeacherAnswers(teacher, None)
         path = artifacts.STATE / "answers" / f"{self._mark(self._recipe)}.npy"
         batch = next(iter(start.train.epoch(0)))
-        shape = (self._recipe.views, num_images, width)
+        shape = (ceil(self._recipe.views / teacher.views_per_answer), num_images, width)
         answers, self._keeping = open_answers(
             teacher, path, shape, needed, batch, self._context.window
         )
         self._context.say(str(self._keeping))
         return answers
 
-    def _demand(self, num_images: int, train: Batches) -> Demand:
+    def _demand(self, num_images: int, train: Batches, views_per_answer: int) -> Demand:
         fits = [self._recipe, *(() if self._later is None else (self._later,))]
         mark = self._mark(self._recipe)
         epochs = [one.epochs for one in fits if self._mark(one) == mark]
         views = self._recipe.views or max(epochs)
-        return demand(epochs, views, num_images, len(train) * train.batch_size)
+        per_epoch = len(train) * train.batch_size
+        return demand(epochs, views, num_images, per_epoch, views_per_answer)
 
     def _mark(self, recipe: DistillParams) -> str:
         """Of what is in a table: fits with the same one share it."""
         return fingerprint(
             artifacts.TEACHER, artifacts.DATA / "card.json", self._params.seed, recipe.augment,
-            recipe.views, recipe.precision, bool(recipe.feature_weight),
+            recipe.views, recipe.teacher_tta, recipe.precision, bool(recipe.feature_weight),
         )[:16]  # fmt: skip

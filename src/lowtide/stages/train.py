@@ -8,13 +8,13 @@ import torch
 from lowtide import artifacts
 from lowtide.data.batches import load_card
 from lowtide.errors import UsageError
-from lowtide.models.cost import require_no_larger
 from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.models.weights import save_model
 from lowtide.params import Params
 from lowtide.stages.beginning import MakeLoss
-from lowtide.stages.context import StageContext
-from lowtide.stages.fitting import fingerprint, model_spec, resumable_run, run_fit
+from lowtide.stages.context import StageContext, fingerprint
+from lowtide.stages.feasible import require_feasible
+from lowtide.stages.fitting import model_spec, resumable_run, run_fit
 from lowtide.stages.following import follow_fit
 from lowtide.training.checkpoint import delete_checkpoints
 from lowtide.training.estimate import estimate_hours
@@ -75,13 +75,14 @@ def follow(params: Params, world: World) -> None:
 
 
 def _untrained(params: Params) -> tuple[Classifier, ModelSpec]:
-    """UsageError: the student is larger, which distill would refuse once this one is trained."""
+    """UsageError, ModelError: what distill and prune would refuse once this one is trained."""
     card = load_card(artifacts.DATA)
     spec = model_spec(params.model.teacher, card)
     torch.manual_seed(params.seed)
     teacher = build(spec)
-    if params.model.student is not None:
-        require_no_larger(build(model_spec(params.model.student, card)), teacher, card.shape)
+    named = params.model.student
+    student = teacher if named is None else build(model_spec(named, card))
+    require_feasible(params, student, teacher, card.shape)
     return teacher, spec
 
 
