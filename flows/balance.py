@@ -3,10 +3,13 @@
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from prefect import flow
 from prefect.states import Completed, Failed, State
 
+from flows.ending import end, failed
 from lowtide.errors import LowtideError, ParamsError
 from lowtide.placement.hysteresis import decide
 from lowtide.placement.nginx import upstreams
@@ -32,7 +35,7 @@ def balance(sites: Path, at: datetime | None = None) -> State:
         with alone(found.nginx):
             return _balance(found, found.nginx, at)
     except LowtideError as error:
-        return Failed(message=f"{error}; nginx keeps its weights")
+        return failed(error, "; nginx keeps its weights")
 
 
 def _balance(found: Sites, nginx: Nginx, at: datetime | None) -> State:
@@ -50,16 +53,11 @@ def _balance(found: Sites, nginx: Nginx, at: datetime | None) -> State:
     return Completed(name=name, message=f"{decision.reason}; {swapped.message}")
 
 
-def main() -> int:
-    if len(sys.argv) != 2:
-        print("lowtide: give the sites file: python -m flows.balance sites.yaml", file=sys.stderr)
-        return 2
+def main(sites: Annotated[Path, typer.Argument(help="See docs/placement.md.")]) -> None:
+    """Choose shares by what the grids are now, and bring nginx to them."""
     start_own_server()
-    state = balance(Path(sys.argv[1]), return_state=True)
-    failed = not state.is_completed()
-    print(f"lowtide: {state.message}", file=sys.stderr if failed else sys.stdout)
-    return int(failed)
+    sys.exit(end(balance(sites, return_state=True)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

@@ -3,9 +3,11 @@
 import sys
 from datetime import datetime
 
+import typer
 from prefect import flow
 from prefect.states import Completed, Failed, State
 
+from flows.ending import end, failed
 from lowtide.artifacts import STAGES, STATE
 from lowtide.errors import LowtideError
 from lowtide.lock import pipeline_lock
@@ -39,7 +41,7 @@ def carbon_aware_pipeline(
             current = begin(arrived_at, deadline_hours)
             state = _recorded(current, attempt, deadline_hours)
     except LowtideError as error:
-        state = Failed(message=str(error))
+        state = failed(error)
     for unsent in left:
         print(f"lowtide: {unsent}", file=sys.stderr)
     return state
@@ -89,7 +91,12 @@ def _deferred(wait: Wait, attempt: int, deadline_hours: float | None) -> State:
     return Completed(name="Deferred", message=f"back at {at:%H:%M:%S} UTC")
 
 
-def main() -> int:
+def main() -> None:
+    """Bring every stage up to date in clean hours, judge, and promote what passed."""
+    sys.exit(_by_hand())
+
+
+def _by_hand() -> int:
     try:
         load_params(PARAMS)  # before a server is started for nothing
     except LowtideError as error:
@@ -102,11 +109,8 @@ def main() -> int:
         print("lowtide: interrupted; the next run goes on from the last checkpoint",
               file=sys.stderr)  # fmt: skip
         return 130
-    if state.is_completed():
-        return 0
-    print(f"lowtide: {state.message}", file=sys.stderr)
-    return 1
+    return 0 if state.is_completed() else end(state)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 from prefect import flow
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, State
 
-from lowtide.errors import LowtideError, RefusalError, UsageError
-from lowtide.registry import Forced
+from flows.ending import end, failed
+from lowtide.errors import GateError, LowtideError, UsageError
+from lowtide.registry import CHAMPION, Reason
 from tasks.promote import promote, publish, recorded_run
 from tasks.server import start_own_server
 
@@ -19,17 +20,14 @@ def promote_candidate(by: str | None = None, why: str | None = None) -> State:
 
     Refused, with the reason, where the champion stays.
     """
-    forced = None if by is None or why is None else Forced(by, why)
     try:
         run_id = recorded_run()
-        version = promote(run_id, forced)
-    except RefusalError as error:
-        return Failed(name="Refused", message=str(error))
+        version = promote(run_id, Reason.given(by, why))
+        publish(run_id, version)
+        if CHAMPION not in version.aliases:
+            raise GateError(version.outcome)
     except LowtideError as error:
-        return Failed(message=str(error))
-    publish(run_id, version)
-    if "champion" not in version.aliases:
-        return Failed(name="Refused", message=version.outcome)
+        return failed(error)
     return Completed(message=version.outcome)
 
 
@@ -43,12 +41,7 @@ def main(
         print("lowtide: --force, --by WHO and --why WHY go together", file=sys.stderr)
         sys.exit(UsageError.exit_code)
     start_own_server()
-    state = promote_candidate(by, why, return_state=True)
-    if state.is_completed():
-        print(state.message)
-        return
-    print(f"lowtide: {state.message}", file=sys.stderr)
-    sys.exit(RefusalError.exit_code if state.name == "Refused" else LowtideError.exit_code)
+    sys.exit(end(promote_candidate(by, why, return_state=True)))
 
 
 if __name__ == "__main__":

@@ -1,36 +1,40 @@
 """Give `champion` back to the version that had it before: `make rollback`."""
 
 import sys
+from typing import Annotated
 
+import typer
 from prefect import flow
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, State
 
-from lowtide.errors import LowtideError, RefusalError
+from flows.ending import end, failed
+from lowtide.errors import LowtideError, UsageError
+from lowtide.registry import Reason
 from tasks.promote import roll_back
 from tasks.server import start_own_server
 
 
 @flow(name="rollback")
-def rollback_champion() -> State:
-    """Move the alias back one champion; Failed, with the reason, where there is none."""
+def rollback_champion(by: str | None = None, why: str | None = None) -> State:
+    """Move the alias back one champion; Refused, with the reason, where there is none."""
     try:
-        version = roll_back()
-    except RefusalError as error:
-        return Failed(name="Refused", message=str(error))
+        version = roll_back(Reason.given(by, why))
     except LowtideError as error:
-        return Failed(message=str(error))
+        return failed(error)
     return Completed(message=version.outcome)
 
 
-def main() -> int:
+def main(
+    by: Annotated[str | None, typer.Option(help="Who answers for it; with --why.")] = None,
+    why: Annotated[str | None, typer.Option(help="For what reason; with --by.")] = None,
+) -> None:
+    """Give `champion` back to the version that had it before."""
+    if bool(by) != bool(why):
+        print("lowtide: --by WHO and --why WHY go together", file=sys.stderr)
+        sys.exit(UsageError.exit_code)
     start_own_server()
-    state = rollback_champion(return_state=True)
-    if state.is_completed():
-        print(state.message)
-        return 0
-    print(f"lowtide: {state.message}", file=sys.stderr)
-    return RefusalError.exit_code if state.name == "Refused" else LowtideError.exit_code
+    sys.exit(end(rollback_champion(by, why, return_state=True)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

@@ -1,12 +1,13 @@
 """After deployment: is what comes in still like the training data, and does it cost as gated?"""
 
 import sys
+from typing import Annotated
 
-from httpx import HTTPError
+import typer
 from prefect import flow
 from prefect.states import Completed, Failed, State
 
-from lowtide.errors import LowtideError
+from flows.ending import end
 from tasks.drift import ask_server, compare_served, tell
 from tasks.server import start_own_server
 
@@ -15,32 +16,31 @@ URL = "http://127.0.0.1:8080"
 
 @flow(name="watch")
 def watch_server(
-    url: str = URL, distance_max: float = 0.2, energy_ratio_max: float = 3.0
+    url: str = URL, distance_max: float = 0.2, energy_ratio_max: float = 5.0
 ) -> State:  # fmt: skip
     """Compare live inputs and joules with those of training; emit `lowtide.drift` if they differ.
 
     `distance_max`: how far a distribution may move, 0 to 1; `energy_ratio_max`: joules per
     inference in the runtime, served over recorded.
     """
-    try:
-        found = compare_served(ask_server(url), distance_max, energy_ratio_max)
-    except HTTPError as error:
-        return Failed(message=f"{url} does not tell its statistics: {error}")
-    except LowtideError as error:
-        return Failed(message=str(error))
+    asked = ask_server(url, return_state=True)
+    if not asked.is_completed():
+        return Failed(message=asked.message)
+    compared = compare_served(asked.result(), distance_max, energy_ratio_max, return_state=True)
+    if not compared.is_completed():
+        return Failed(message=compared.message)
+    found = compared.result()
     tell(found)
     if found.reasons:
         return Completed(name="Drifted", message="; ".join(found.reasons))
     return Completed(message="nothing to act on")
 
 
-def main() -> int:
+def main(url: Annotated[str, typer.Argument(help="Of `lowtide serve`.")] = URL) -> None:
+    """Compare what a server saw lately with the training images, its joules with the gate's."""
     start_own_server()
-    state = watch_server(*sys.argv[1:2], return_state=True)
-    stream = sys.stdout if state.is_completed() else sys.stderr
-    print(f"{state.name}: {state.message}", file=stream)
-    return 0 if state.is_completed() else 1
+    sys.exit(end(watch_server(url, return_state=True)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

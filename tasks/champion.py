@@ -25,7 +25,7 @@ def bring_champion(stale: Sequence[str]) -> bool:
         fetch_champion(tracking_uri(), unless=None if "export" in stale else _at_hand())
     except TrackingError as error:
         print(f"lowtide: the champion is taken for the last one known: {error}", file=sys.stderr)
-    return read_champion().sha256 != before.sha256
+    return read_champion() != before
 
 
 def _at_hand() -> str | None:

@@ -14,7 +14,7 @@ from lowtide.carbon.sources import open_source
 from lowtide.errors import LowtideError
 from lowtide.params import Params, load_params
 from lowtide.planning.chart import plan_figure, plan_text
-from lowtide.planning.gate import plan_start, spread_start
+from lowtide.planning.gate import outlasts, plan_start, spread_start
 from lowtide.tracking import Tracker
 from tasks.session import PARAMS
 
@@ -52,6 +52,8 @@ def _pass_gate(may_defer: bool) -> Wait:
     plan = plan_start(source, params.schedule, now, current.deadline, work_hours)
     text = plan_text(plan)
     get_run_logger().info("gate: %s", plan.reason)
+    if clock.replay and (short := outlasts(source, plan)):
+        get_run_logger().warning("gate: %s", short)
     create_markdown_artifact(
         key="plan", markdown=f"{plan.reason}\n```\n{text}\n```", description="When to train"
     )

@@ -1,5 +1,6 @@
 """nginx: what it runs with, and new upstreams brought live only if nginx takes them."""
 
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -36,7 +37,10 @@ class Live:
 def alone(nginx: Nginx) -> Iterator[None]:
     """Raises:
     LockedError: another process balances the same nginx.
+    NginxError: the upstreams' folder is not there, or not ours to write in.
     """
+    if not nginx.upstreams.parent.is_dir():
+        raise NginxError(f"there is no folder {nginx.upstreams.parent}: make it, or mend upstreams")
     lock = FileLock(f"{nginx.upstreams}.lock")
     try:
         lock.acquire(timeout=0)
@@ -99,7 +103,7 @@ def swap(text: str, nginx: Nginx) -> None:
 def running_plan(nginx: Nginx) -> str | None:
     """The digest that nginx answers with; None where it does not answer."""
     try:
-        answer = httpx.get(nginx.plan_url, timeout=2.0, trust_env=False)
+        answer = httpx.get(str(nginx.plan_url), timeout=2.0, trust_env=False)
     except httpx.HTTPError:
         return None
     return answer.text.strip() if answer.is_success else None
@@ -110,15 +114,18 @@ def _check(nginx: Nginx, candidate: Path) -> None:
 
     Its copy lies beside it, since that is where relative includes are looked for.
     """
-    main = _read(nginx.main)
-    if main is None or str(nginx.upstreams) not in main:
+    include = rf"^([^#\n]*\binclude\s+){re.escape(str(nginx.upstreams))}(?=\s*;)"
+    main, num = re.subn(
+        include, lambda found: f"{found[1]}{candidate}", _read(nginx.main) or "", flags=re.MULTILINE
+    )
+    if num == 0:
         raise NginxError(
             f"{nginx.main} does not include {nginx.upstreams}: add `include {nginx.upstreams};` "
             "to its http block"
         )
     copy = nginx.main.with_name(f".{nginx.main.name}{CANDIDATE}")
     try:
-        write_text(copy, main.replace(str(nginx.upstreams), str(candidate)))
+        write_text(copy, main)
         _run(nginx, "-t", "-q", "-c", str(copy))
     finally:
         copy.unlink(missing_ok=True)

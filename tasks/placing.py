@@ -17,4 +17,4 @@ def read_problem(found: Sites, at: datetime | None) -> Problem:
         at = at.replace(tzinfo=UTC)
     moment = (at or datetime.now(UTC)).astimezone(UTC)
     known = read_intensity(found, open_grids(found, at), moment)
-    return pose(known.sites, moment.hour, known.g_per_kwh, f"{moment:%Y-%m-%d %H:%M} UTC")
+    return pose(known.sites, moment, known.g_per_kwh)

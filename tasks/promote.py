@@ -1,17 +1,20 @@
 """What follows the verdict: the registry, and what Prefect shows of it."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from prefect import task
+from prefect import Task, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
 
 from lowtide import artifacts, session
-from lowtide.errors import GateError
+from lowtide.errors import ArtifactError, GateError, LockedError, TrackingError
 from lowtide.params import load_params
 from lowtide.pipeline import Reports, pipeline_metrics, read_reports, record_pipeline
-from lowtide.registry import Forced, RegisteredVersion, register, rollback
+from lowtide.registry import Reason, RegisteredVersion, register, rollback
 from lowtide.report.card import model_card
 from lowtide.report.text import verdict_text
 from lowtide.tracking import Tracker, tracking_uri, wait_for_run_id
@@ -34,15 +37,22 @@ def record(passport: Path) -> str | None:
     return wait_for_run_id(run)
 
 
-@task(name="promote", retries=3, retry_delay_seconds=[2, 10, 30], cache_policy=NO_CACHE)
-def promote(run_id: str | None, forced: Forced | None = None) -> RegisteredVersion:
+def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """A server that is away and a lock that is held may be otherwise soon; a refusal stays one."""
+    return isinstance(state.data, LockedError | TrackingError)
+
+
+@task(
+    name="promote", retries=3, retry_delay_seconds=[2, 10, 30], retry_condition_fn=_may_pass,
+    cache_policy=NO_CACHE,
+)  # fmt: skip
+def promote(run_id: str | None, forced: Reason | None = None) -> RegisteredVersion:
     """Register the model; the alias `champion` moves if, and only if, the verdict passed, or if
     somebody answers for it."""
     from lowtide.data.arrays import load_split
 
     verdict, reports = artifacts.read_json(artifacts.VERDICT), read_reports()
-    path, against = Path(reports["export"]["model_path"]), verdict.get("champion")
-    _require_judged(path, reports)
+    path, against = _judged(reports, verdict), verdict["champion"]
     return register(
         tracking_uri(),
         model_path=path,
@@ -56,13 +66,20 @@ def promote(run_id: str | None, forced: Forced | None = None) -> RegisteredVersi
     )
 
 
-def _require_judged(path: Path, reports: Reports) -> None:
-    """The verdict is about one file, by its sha256; no other one gets through on it."""
-    if artifacts.file_sha256(path) != reports["evaluate"].get("model_sha256"):
+def _judged(reports: Reports, verdict: Mapping[str, Any]) -> Path:
+    """The exported file. The verdict is about one, by its sha256; no other gets through on it."""
+    missing = [name for name in artifacts.STAGES if name not in reports]
+    if missing:
+        raise ArtifactError(f"no report of {', '.join(missing)} in reports/: run `dvc repro`")
+    path = Path(reports["export"]["model_path"])
+    if not path.exists():
+        raise ArtifactError(f"{path} is missing: run `dvc repro`")
+    judged = verdict.get("model_sha256")
+    if judged != artifacts.file_sha256(path) or judged != reports["evaluate"]["model_sha256"]:
         raise GateError(
-            f"{path} is not the file that reports/evaluate.json is about: run `dvc repro`, which "
-            "judges it"
+            f"{artifacts.VERDICT} is not about {path} as it is: run `dvc repro`, which judges it"
         )
+    return path
 
 
 def recorded_run() -> str | None:
@@ -90,6 +107,6 @@ def mlflow_ui() -> str:
     return os.environ.get("LOWTIDE_MLFLOW_UI", without_password(served)).rstrip("/")
 
 
-def roll_back() -> RegisteredVersion:
+def roll_back(reason: Reason | None) -> RegisteredVersion:
     """One step back in the history of champions; no retries, since each moves the alias."""
-    return rollback(tracking_uri())
+    return rollback(tracking_uri(), reason)

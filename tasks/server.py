@@ -1,9 +1,11 @@
 """The Prefect server of a run that has no other."""
 
+import os
 import signal
 
 from prefect.settings import PREFECT_API_URL
 
+CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 START_S = 180  # of a busy machine; Prefect's own limit is 20
 
 
@@ -18,6 +20,7 @@ def start_own_server() -> None:
     from prefect.server.api.server import SubprocessASGIServer
 
     spared = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits it
+    os.environ[CONSOLE_LEVEL] = "CRITICAL"  # of that server: stopped, it prints SQLAlchemy's woes
     try:
         SubprocessASGIServer().start(START_S)
     except RuntimeError as error:
@@ -26,4 +29,5 @@ def start_own_server() -> None:
             "try again, or name a running server in PREFECT_API_URL"
         ) from None
     finally:
+        del os.environ[CONSOLE_LEVEL]
         signal.pthread_sigmask(signal.SIG_SETMASK, spared)

@@ -10,6 +10,7 @@ from rich.table import Table
 from lowtide import artifacts
 from lowtide.pipeline import read_reports, total, training_provenance
 from lowtide.registry import RegisteredVersion
+from lowtide.report.techniques import technique_lines
 from lowtide.report.text import number
 
 
@@ -35,6 +36,8 @@ def print_summary(stale: Sequence[str], version: RegisteredVersion) -> None:
         f"{number(total(reports, 'run_now_emissions_g'), 'g')} if run at once "
         f"({provenance['energy']} energy, {provenance['clock']} clock)"
     )
+    for line in technique_lines(reports):
+        console.print(line)
     passed = artifacts.read_json(artifacts.VERDICT)["passed"]
     console.print(f"verdict: {'passed' if passed else 'REFUSED'}; {version.outcome}")
     console.print("next: reports/passport.html, `make ui`, `lowtide judge`, `dvc repro`")

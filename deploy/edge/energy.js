@@ -13,9 +13,20 @@ export function estimate({ seconds, bytes, watts, joulesPerMb, serverJ }) {
 }
 
 /** How many images it takes until what this page has loaded is paid back; null if it never is. */
-export function imagesToPayBack({ here, roundTrip }, pageBytes, joulesPerMb) {
+function imagesToPayBack({ here, roundTrip }, pageBytes, joulesPerMb) {
   const saved = roundTrip - here;
   return saved > 0 ? Math.ceil(((pageBytes / 1e6) * joulesPerMb) / saved) : null;
+}
+
+/** In words: here against sending `bytes`, and whether it pays back what the page has loaded. */
+export function compared(found, { bytes: sentBytes, pageBytes, joulesPerMb, serverJ }) {
+  const server = Number.isFinite(serverJ) ? "the server" : "a server, whose own energy is not known";
+  const sent = `sending ${bytes(sentBytes)} to ${server}`;
+  const loaded = `Loading this page took ${bytes(pageBytes)}, about ${joules((pageBytes / 1e6) * joulesPerMb)}`;
+  const images = imagesToPayBack(found, pageBytes, joulesPerMb);
+  if (images === null) return `Here it takes ${threeDigits(found.here / found.roundTrip)} times as much as ${sent}. ${loaded}.`;
+  const times = threeDigits(found.roundTrip / found.here);
+  return `Here it takes ${times} times less than ${sent}. ${loaded}: paid back after ${images.toLocaleString("en")} such images.`;
 }
 
 /** With three digits and a unit that suits: 0.0123 is "12.3 mJ". */

@@ -1,10 +1,11 @@
 // The page: an image, a pasted one or the camera in; label, time and estimated energy out.
 import { Camera } from "./camera.js";
 import { openModel } from "./classifier.js";
-import { DEVICE_W, NETWORK_J_PER_MB, estimate, imagesToPayBack, joules, bytes, threeDigits } from "./energy.js";
+import { DEVICE_W, NETWORK_J_PER_MB, bytes, compared, estimate, joules, threeDigits } from "./energy.js";
 
 const SHOWN = 5; // labels
 const SMALL = 128; // pixels of a side: below it they are shown as squares
+const AS_IT_IS = { premultiplyAlpha: "none", colorSpaceConversion: "none" };
 
 const at = (id) => document.getElementById(id);
 const canvas = at("preview");
@@ -47,13 +48,8 @@ function answer(bytes) {
 async function open(file) {
   stopCamera();
   complain("");
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
-  } catch {
-    complain(`${file.name} is no image that this browser can read: choose a .png or .jpg file`);
-    return;
-  }
+  const bitmap = await createImageBitmap(file, AS_IT_IS).catch(() => null);
+  if (!bitmap) return complain(`${file.name} is no image that this browser can read: choose a .png or .jpg file`);
   show(bitmap);
   await answer(file.size);
 }
@@ -103,17 +99,8 @@ function showEnergy() {
   }
   at("here").textContent = joules(found.here);
   at("round-trip").textContent = joules(found.roundTrip);
-  at("comparison").textContent = compared(found, joulesPerMb, Number.isFinite(serverJ));
-}
-
-function compared(found, joulesPerMb, serverKnown) {
-  const { page_bytes: pageBytes } = classifier.about;
-  const sent = `sending ${bytes(last.bytes)} to ${serverKnown ? "the server" : "a server, whose own energy is not known"}`;
-  const loaded = `Loading this page took ${bytes(pageBytes)}, about ${joules((pageBytes / 1e6) * joulesPerMb)}`;
-  const images = imagesToPayBack(found, pageBytes, joulesPerMb);
-  if (images === null) return `Here it takes ${threeDigits(found.here / found.roundTrip)} times as much as ${sent}. ${loaded}.`;
-  const times = threeDigits(found.roundTrip / found.here);
-  return `Here it takes ${times} times less than ${sent}. ${loaded}: paid back after ${images.toLocaleString("en")} such images.`;
+  const pageBytes = classifier.about.page_bytes;
+  at("comparison").textContent = compared(found, { ...last, pageBytes, joulesPerMb, serverJ });
 }
 
 async function startCamera() {
@@ -137,6 +124,7 @@ async function watch(current) {
     if (camera !== current) return;
     await answer(encoded.size);
   }
+  if (camera === current) stopCamera(); // it was unplugged
 }
 
 function stopCamera() {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lowtide.artifacts import file_sha256
 from lowtide.edge.bundle import checksums, write_bundle
 from lowtide.edge.description import describe
 from lowtide.energy import counting
@@ -113,7 +114,10 @@ def test_no_labels_or_no_whole_model_is_one_line(bundle: Path, pictures: list[Pa
 
 def test_an_image_that_is_none_is_one_line(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
-    assert "text.png cannot be read as an image" in refusal(bundle, tmp_path / "text.png")
+    said = refusal(bundle, tmp_path / "text.png")
+    assert said.endswith(
+        "text.png cannot be read as an image: it is of no format that Pillow knows"
+    )
     assert "none.png cannot be read" in refusal(bundle, tmp_path / "none.png")
     assert refusal(bundle) == "usage: python run.py IMAGE..."
 
@@ -136,11 +140,11 @@ def test_a_model_without_labels_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "b.zip").exists()
 
 
-def reports(model: Path, size: int) -> None:
+def reports(model: Path, sha256: str) -> None:
     Path("reports").mkdir(exist_ok=True)
     figures = {
         "accuracy": 0.91, "inference_energy_j": 2e-4, "latency_ms_p50": 0.1,
-        "provenance": "measured", "batch_size": 64, "size_bytes": size,
+        "provenance": "measured", "batch_size": 64, "sha256": sha256,
     }  # fmt: skip
     for name, content in {
         "export": {"candidates": {"int8": {"path": str(model)}}},
@@ -154,11 +158,11 @@ def reports(model: Path, size: int) -> None:
 
 def test_figures_are_those_of_this_file_alone(model: Path) -> None:
     assert describe(model)["measured"] is None
-    reports(model, model.stat().st_size)
+    reports(model, file_sha256(model))
     found = describe(model)["measured"]
     assert found["inference_energy_j"] == 2e-4
     assert (found["provenance"], found["machine"], found["batch_size"]) == (
         "measured", "x86_64", 64,
     )  # fmt: skip
-    reports(model, model.stat().st_size + 1)
+    label(model, **{"lowtide.training_energy_kwh": "0.002"})  # trained anew, and as large
     assert describe(model)["measured"] is None

@@ -97,6 +97,7 @@ BROKEN: list[tuple[Callable[[], bytes], str]] = [
     (lambda: saved(noise(6, 9, 3), "bmp")[:80], "buffer is smaller"),
     (lambda: b"P6\n9 6\n65535\n", "8 bits"),
     (lambda: b"P6\n9 6\n255\n123", "buffer is smaller"),
+    (lambda: b"P6\n0 6\n255\n", "no pixels"),
     (lambda: saved(noise(6, 9, 3), "jpeg"), "pip install pillow"),
     (lambda: b"", "pip install pillow"),
 ]

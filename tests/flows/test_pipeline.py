@@ -2,12 +2,15 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
 from lowtide.artifacts import STAGES
+from lowtide.serving.model import ServedModel
+from lowtide.serving.registered import download, look
 
 METRICS = {
     "test_accuracy",
@@ -51,6 +54,18 @@ def test_the_first_run_promotes_and_leaves_the_checkout_clean(project: Any, firs
     assert project.run("git", "status", "--porcelain").stdout == ""
     page = (project.folder / "reports/passport.html").read_text()
     assert "replay clock" in page
+
+
+def test_what_was_promoted_can_be_served(
+    project: Any, first_run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert first_run
+    monkeypatch.chdir(project.folder)  # where its registry's artifacts lie
+    entry = look(project.tracking_uri, "champion")
+    assert entry is not None
+    download(project.tracking_uri, entry, tmp_path / "served.onnx")
+    served = ServedModel.open(tmp_path / "served.onnx", name="any", num_threads=1)
+    assert served.sha256 == entry.sha256 == report(project, "judge")["model_sha256"]
 
 
 def test_every_stage_is_a_child_of_the_pipeline_run(project: Any, first_run: str) -> None:
@@ -154,16 +169,19 @@ def test_a_forced_promotion_is_recorded_and_can_be_rolled_back(
     version = alias(project, "candidate")
     assert forced.stdout.strip().endswith(f"forced by ada: version {version} is champion")
     assert alias(project, "champion") == version
-    project.run(sys.executable, "-m", "flows.rollback")
+    project.run(sys.executable, "-m", "flows.rollback", "--by", "bob", "--why", "the trial is over")
     assert alias(project, "champion") == 1
     told = json.loads(project.run("lowtide", "champions", "--json").stdout)["champions"]
     assert [(one["kind"], one["version"], one["by"]) for one in told] == [
-        ("first", 1, None), ("forced", version, "ada"), ("rolled back", 1, None)
+        ("first", 1, None), ("forced", version, "ada"), ("rolled back", 1, "bob")
     ]  # fmt: skip
 
 
-def test_force_without_who_and_why_is_a_wrong_call(project: Any) -> None:
-    done = project.run(sys.executable, "-m", "flows.promote", "--force", check=False)
+@pytest.mark.parametrize(
+    "call", [("flows.promote", "--force"), ("flows.rollback", "--why", "it is slow")]
+)
+def test_who_or_why_alone_is_a_wrong_call(project: Any, call: tuple[str, ...]) -> None:
+    done = project.run(sys.executable, "-m", *call, check=False)
     assert done.returncode == 2
     assert "--by WHO and --why WHY" in done.stderr
 

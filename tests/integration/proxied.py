@@ -1,55 +1,36 @@
-"""nginx on loopback in front of small servers, each a process of its own that says its name."""
+"""nginx on loopback in front of servers of a model, each a process of its own."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import httpx
 
-from tests.integration.conftest import free_port, stop, wait_until
+from tests.integration.conftest import answers, free_port, stop, wait_until
+from tests.integration.served import start
+from tests.runtime.files import write_classifier
+from tests.serving.running import NAME, pixels
 
 ROOT = Path(__file__).parent.parent.parent
-SERVER = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Named(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(sys.argv[2])))
-        self.end_headers()
-        self.wfile.write(sys.argv[2].encode())
-
-    def log_message(self, *arguments):
-        pass
-
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Named).serve_forever()
-"""
+BODY = json.dumps({"inputs": [pixels()]}).encode()
+BY = "x-answered-by"  # a header of the answer: the address of the server that gave it
 
 
 class Origin:
-    """A site's server."""
+    """A site: `lowtide serve` of a small model, in a process of its own."""
 
-    def __init__(self, name: str) -> None:
-        self.name, self.port = name, free_port()
-        self._process = subprocess.Popen([sys.executable, "-c", SERVER, str(self.port), name])
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, model = name, write_classifier(folder / f"{name}.onnx")
+        self._process, self.address = start(folder, str(model))
 
     def answers(self) -> bool:
-        try:
-            return httpx.post(f"http://{self.address}/", content=b"x", timeout=2).text == self.name
-        except httpx.HTTPError:
-            return False
+        return answers(f"http://{self.address}/v2/health/ready")
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
@@ -77,6 +58,7 @@ class Proxy:
             "west lowtide-west;": "users lowtide-users;",
             "worker_processes auto;": f"worker_processes 2;\n{_user()}",
             "access_log off;": "\n".join(_folders(folder)),
+            "client_max_body_size 8m;": f"client_max_body_size 8m; add_header {BY} $upstream_addr;",
         }.items():
             assert shipped in text, shipped
             text = text.replace(shipped, own)
@@ -95,7 +77,7 @@ class Proxy:
         assert program is not None
         command = [program, "-c", str(self.main), "-g", "daemon off;"]
         self._process = subprocess.Popen(command)
-        wait_until(self._answers, 30, "nginx")
+        wait_until(lambda: answers(self.plan_url), 30, "nginx")
 
     def stop(self) -> None:
         if self._process is not None:
@@ -103,20 +85,17 @@ class Proxy:
             self._process = None
 
     def ask(self, num: int, group: str | None = None) -> Counter[str]:
-        """Who answers `num` requests; a failure of one is an exception."""
-        headers = {} if group is None else {"X-Lowtide-Group": group}
-        served: Counter[str] = Counter()
-        with httpx.Client(base_url=f"http://127.0.0.1:{self._port}", headers=headers) as client:
-            for _ in range(num):
-                answer = client.post("/v2/models/m/infer", content=b"{}", timeout=30)
-                served[answer.raise_for_status().text] += 1
-        return served
+        """Which addresses answer `num` inferences."""
+        return Counter(islice(self.answering(group), num))
 
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(self.plan_url, timeout=2).is_success
-        except httpx.HTTPError:
-            return False
+    def answering(self, group: str | None = None) -> Iterator[str]:
+        """The address that answers, of one inference after the other; a failure is an exception."""
+        headers = {} if group is None else {"X-Lowtide-Group": group}
+        with httpx.Client(base_url=f"http://127.0.0.1:{self._port}", headers=headers) as client:
+            while True:
+                answer = client.post(f"/v2/models/{NAME}/infer", content=BODY, timeout=30)
+                assert answer.raise_for_status().json()["outputs"]
+                yield answer.headers[BY].split(", ")[-1]
 
 
 def _user() -> str:

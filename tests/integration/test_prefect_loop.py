@@ -34,8 +34,14 @@ def finished(api: str, run_id: str) -> dict[str, Any] | None:
 
 def trigger(api: str, deployment: str) -> str:
     found = httpx.get(f"{api}/deployments/name/{FLOW}/{deployment}").json()
-    created = httpx.post(f"{api}/deployments/{found['id']}/create_flow_run", json={})
-    return str(created.json()["id"])
+    url = f"{api}/deployments/{found['id']}/create_flow_run"
+    return str(wait_until(lambda: created(url), 60, f"a run of {deployment}"))
+
+
+def created(url: str) -> str | None:
+    """The run's id; a server whose database is busy (503) has made none."""
+    answer = httpx.post(url, json={}, timeout=30)
+    return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer.json()["id"]
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,8 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +16,15 @@ import pytest
 from mlflow import MlflowClient
 
 from lowtide.registry import MODEL
-from tests.integration.conftest import answers, free_port, wait_until
+from tests.integration.conftest import answers, wait_until
+from tests.integration.served import SERVE, serving
 from tests.runtime.files import write_classifier
 from tests.serving.running import NAME, pixels
 from tests.serving.test_follow import put, write_numbered
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
-SERVE = (sys.executable, "-m", "lowtide", "serve")
 BODY = json.dumps({"inputs": [pixels()]}).encode()
 SWAPS = 20
-
-
-@contextmanager
-def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[tuple[Any, str]]:
-    """The process and its URL, alive."""
-    port = free_port()
-    command = (*SERVE, *arguments, "--port", str(port), "--threads", "1")
-    with (folder / "serve.log").open("ab") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log
-        )
-    try:
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/v2/health/live"), 120, "the server")
-        yield process, f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
 
 
 def infer(url: str) -> httpx.Response:
@@ -86,6 +66,7 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
             (("m.onnx", "--port", port), {}, 2, f"cannot listen on 127.0.0.1:{port}"),
             (("m.onnx",), {"LOWTIDE_API_KEY": " "}, 2, "LOWTIDE_API_KEY is empty"),
             (("m.onnx", "--tiers", "none.yaml"), {}, 2, "none.yaml cannot be read"),
+            (("m.onnx", "--name", "../m"), {}, 2, "--name '../m' cannot be part of a URL"),
         ):
             done = subprocess.run(
                 [*SERVE, *arguments], cwd=tmp_path, env={**os.environ, **environment},

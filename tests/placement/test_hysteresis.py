@@ -62,7 +62,7 @@ def test_where_no_step_is_enough_the_optimum_is_taken() -> None:
     crowded = problem([1.0, 50.0, 90.0], capacity_per_s=np.array([20.0, 100.0, 100.0]))
     found = decide(crowded, live(0.8, 0.2), CALM)
     assert found.action == "replaced"
-    assert "no step mends it" in found.reason
+    assert found.reason == "site-0 would be over its capacity; no step of 0.25 keeps the rules"
 
 
 def test_an_open_site_without_a_share_counts_for_a_loss() -> None:
@@ -73,11 +73,28 @@ def test_an_open_site_without_a_share_counts_for_a_loss() -> None:
     assert alone.reason == "a loss could not be made up for"
 
 
-def test_a_site_that_is_gone_leaves_its_share_to_the_others() -> None:
-    plan = live(0.4, 0.4)
-    gone = Plan({"group-0": {**plan.shares["group-0"], "gone": 0.2}}, {}, {}, plan.open_sites)
-    found = decide(problem([50.0, 50.1, 90.0]), gone, CALM)
-    assert found.placement.site_shares == pytest.approx([0.5, 0.5, 0.0])
+@pytest.mark.parametrize("share", [0.2, 0.0])
+def test_a_site_that_is_gone_serves_no_longer_whatever_that_saves(share: float) -> None:
+    """Be it that it had a share, or that it stood by."""
+    given, plan = problem([50.0, 50.1, 90.0]), live(0.5, 0.5 - share)
+    shares = {"group-0": {**plan.shares["group-0"], "gone": share}}
+    found = decide(given, Plan(shares, {}, {}, plan.open_sites | {"gone"}), CALM)
+    assert (found.action, found.reason) == ("moved", "gone may serve no longer")
+    assert found.placement.shares.sum() == pytest.approx(1)
+    assert decide(given, plan, CALM).action == "kept"
+
+
+def test_where_no_step_saves_anything_the_live_shares_stay() -> None:
+    """Another site would be better alone, but for a quarter of the requests it is not opened."""
+    idle = problem(
+        [1.4, 1.0, 50.0], grams_open_per_hour=np.full(3, 100.0),
+        share_max=1.0, share_min=0.0, survive_one_loss=False,
+    )  # fmt: skip
+    found = decide(idle, live(1.0), CALM)
+    assert (found.action, found.saving) == ("kept", pytest.approx(0, abs=1e-6))
+    assert found.reason == "no step of 0.25 saves anything: raise hysteresis.step_max"
+    large = Hysteresis(saving_min=0.02, step_max=1.0)
+    assert decide(idle, live(1.0), large).placement.site_shares[1] == pytest.approx(1)
 
 
 def test_rounding_of_live_weights_breaks_no_rule() -> None:

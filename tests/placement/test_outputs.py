@@ -62,6 +62,26 @@ def test_a_plan_is_read_back_as_it_was_written() -> None:
     assert upstreams(found, sites()) == upstreams(PLAN, sites())
 
 
+def test_a_share_too_small_for_a_weight_stands_by() -> None:
+    """Were it down, nobody could stand in for the other one."""
+    tiny = Plan(
+        {"users": {"north": 0.9997, "south": 0.0003}}, {"users": frozenset()},
+        {"north": 0.9, "south": 0.1, "east": 0.0, "west": 0.0}, frozenset({"north", "south"}),
+    )  # fmt: skip
+    assert block(upstreams(tiny, sites()), "lowtide-users")[:2] == [
+        "server 10.0.0.0:80 weight=1000 max_fails=1 fail_timeout=10s;",
+        "server 10.0.0.1:80 backup max_fails=1 fail_timeout=10s;",
+    ]
+
+
+def test_an_address_that_is_no_site_s_stands_for_itself() -> None:
+    """So that it is seen that it serves, and should not."""
+    text = upstreams(PLAN, sites()).replace("10.0.0.1:", "10.0.0.9:").replace("10.0.0.2:", "b:")
+    found = read_plan(text, sites())
+    assert found.shares == {"users": {"north": 0.7, "10.0.0.9:80": 0.3}}
+    assert found.open_sites == {"north", "10.0.0.9:80", "b:80"}
+
+
 def test_the_digest_is_of_the_plan() -> None:
     text = upstreams(PLAN, sites())
     other = Plan({"users": {"north": 1.0}}, PLAN.backups, {"north": 1.0}, PLAN.open_sites)
@@ -85,7 +105,22 @@ def test_a_route_has_a_rule_for_each_group_and_one_for_the_rest() -> None:
     ]
     assert "matches" not in of_all
     weights = [(one["name"], one["weight"]) for one in of_all["backendRefs"]]
-    assert weights == [("at-north", 700), ("at-south", 300), ("at-east", 0), ("at-west", 0)]
+    assert weights == [("at-north", 700), ("at-south", 300)]
+
+
+def test_what_the_gateway_api_does_not_take_is_split_or_refused() -> None:
+    """At most 16 rules a route, and 16 backends a rule."""
+    groups = {f"group-{place}": PLAN.shares["users"] for place in range(20)}
+    many = Plan(groups, {}, PLAN.site_shares, PLAN.open_sites)
+    routes = list(yaml.safe_load_all(http_route(many, sites())))
+    assert [route["metadata"]["name"] for route in routes] == ["lowtide", "lowtide-2"]
+    assert [len(route["spec"]["rules"]) for route in routes] == [16, 5]
+    names = [f"site-{place}" for place in range(20)]
+    thin = Plan({"users": dict.fromkeys(names, 0.05)}, {}, {}, frozenset(names))
+    served = {name: site(service={"name": name, "port": 80}) for name in names}
+    wide = Sites.model_validate({**sites_content(served), "kubernetes": KUBERNETES})
+    with pytest.raises(ParamsError, match="users: 20 sites serve, a rule of an HTTPRoute takes 16"):
+        http_route(thin, wide)
 
 
 def test_what_a_form_needs_and_the_file_lacks_is_said() -> None:

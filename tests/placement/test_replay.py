@@ -46,9 +46,15 @@ def test_without_a_trace_a_replay_takes_the_typical_profile(sites: Sites) -> Non
 
 
 @pytest.mark.parametrize(
-    "change", [{"zone": "XX-NOWHERE", "trace": None}, {"trace": Path("no.csv")}]
+    ("change", "why"),
+    [
+        ({"zone": "XX-NOWHERE", "trace": None}, "XX-NOWHERE"),
+        ({"trace": Path("no.csv")}, "there is no trace at no.csv"),
+    ],
 )
-def test_a_site_without_data_is_refused_or_left_out(sites: Sites, change: dict[str, Any]) -> None:
+def test_a_site_without_data_is_refused_or_left_out(
+    sites: Sites, change: dict[str, Any], why: str
+) -> None:
     north = sites.sites["north"].model_copy(update=change)
     blind = sites.model_copy(update={"sites": {**sites.sites, "north": north}})
     with pytest.raises(CarbonError, match=r"site north: .*without_intensity: exclude"):
@@ -57,6 +63,7 @@ def test_a_site_without_data_is_refused_or_left_out(sites: Sites, change: dict[s
     known = read_intensity(lenient, open_grids(lenient, START), START)
     assert list(known.sites.sites) == ["south", "east"]
     assert list(known.left_out) == ["north"]
+    assert why in known.left_out["north"]
 
 
 def test_no_data_at_all_is_refused_even_so(sites: Sites) -> None:
@@ -72,12 +79,26 @@ def test_a_day_is_charged_with_what_the_grid_was(sites: Sites) -> None:
     assert found["num_hours"] == 24
     assert found["mip_gap"] == 0
     assert figures["equal-split"]["saving_vs_equal_split"] == 0
+    assert figures["least-latency"]["saving_vs_least_latency"] == 0
+    assert figures["lowtide"]["saving_vs_least_latency"] > 0
     assert figures["lowtide"]["saving_vs_equal_split"] > 0.5
     assert figures["lowtide"]["share_over_limit"] == 0
     assert figures["lowtide"]["latency_ms_p95_max"] == 20
     assert figures["lowtide"]["moved_share_per_hour"] > 0
     requests = {figure["num_requests"] for figure in figures.values()}
     assert len({round(number) for number in requests}) == 1
+
+
+def test_a_day_says_who_was_left_out(sites: Sites) -> None:
+    north = sites.sites["north"].model_copy(update={"trace": Path("no.csv")})
+    blind = sites.model_copy(
+        update={"sites": {**sites.sites, "north": north}, "without_intensity": "exclude"}
+    )
+    found = replay_day(blind, START + timedelta(hours=1))
+    assert found["left_out"] == {
+        "north": "in 24 of 24 hours: there is no trace at no.csv: name an existing file"
+    }
+    assert replay_day(sites, START + timedelta(hours=1))["left_out"] == {}
 
 
 def test_what_was_an_hour_ago_saves_less_than_what_is(sites: Sites) -> None:

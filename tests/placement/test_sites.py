@@ -9,6 +9,7 @@ from lowtide.errors import ParamsError
 from lowtide.placement.sites import load_sites
 from tests.placement.files import site, sites_content, write_sites
 
+NGINX = {"main": "nginx.conf", "upstreams": "upstreams.conf"}
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -45,6 +46,12 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (changed("sites", "north", "address", value="a:1; include /etc/passwd"), "north.address"),
         (changed("sites", "Bad Name", value=site()), "sites"),
         (changed("sites", value={}), "sites"),
+        (
+            changed("sites", value={name: site(address="a:1") for name in ("north", "south")}),
+            r"sites.south.address: a:1 is that of north: give each",
+        ),
+        (changed("nginx", value={**NGINX, "plan_url": "http://a:99999/"}), "nginx.plan_url"),
+        (changed("nginx", value={**NGINX, "plan_url": "localhost"}), "nginx.plan_url"),
         (changed("groups", "users", "demand_per_s", value=[1.0] * 23), "23 numbers"),
         (changed("groups", "users", "demand_per_s", value=-1), "demand_per_s"),
         (changed("groups", "users", "latency_ms_p95_max", value=10), "no site answers within 10"),
@@ -78,6 +85,16 @@ def test_a_route_to_a_group_that_is_not_there_is_named(tmp_path: Path) -> None:
     content["sites"]["north"]["users"]["martians"] = route
     with pytest.raises(ParamsError, match=r"sites.north.users.martians: there is no group"):
         load_sites(write_sites(tmp_path / "sites.yaml", content))
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    path = write_sites(tmp_path / "sites.yaml", sites_content())
+    path.write_text(path.read_text() + "without_intensity: exclude\n")
+    with pytest.raises(
+        ParamsError, match=r"line \d+, column 1: without_intensity is given twice"
+    ) as raised:
+        load_sites(path)
+    assert "\n" not in str(raised.value)
 
 
 def test_bytes_that_are_no_text_are_no_yaml(tmp_path: Path) -> None:

@@ -4,25 +4,21 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["mlflow", "onnx", "onnxruntime", "tests.registry.stores"])
-CALLS = (
-    "create_registered_model", "get_registered_model", "delete_registered_model",
-    "set_registered_model_alias", "set_registered_model_tag", "get_model_version_by_alias",
-    "set_model_version_tag", "create_model_version", "log_model_artifacts",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Point:
-    """Right before or right after the n-th call of the registry, counted from 1; of those called
-    `name` alone, if one is given."""
+    """Right before or right after the n-th statement in the registry's database, counted from 1, or
+    the n-th call of the client's method `name`, if one is given."""
 
-    call: int
+    number: int
     after: bool
     name: str | None = None
 
@@ -62,7 +58,7 @@ def promote_when_free(promotion: Promotion, barrier: Any, outcomes: Any) -> None
         return
 
 
-def killed_at(promotion: Promotion, point: Point | None) -> bool:
+def killed_at(promotion: Promotion, point: Point) -> bool:
     """Whether it was killed; it may have been through before the point."""
     process = FORKED.Process(target=promote_until, args=(promotion, point))
     process.start()
@@ -71,22 +67,56 @@ def killed_at(promotion: Promotion, point: Point | None) -> bool:
     return process.exitcode != 0
 
 
+def num_statements(promotion: Promotion) -> int:
+    """That a whole promotion executes in the registry's database."""
+    counted = FORKED.Queue()
+    process = FORKED.Process(target=_count_statements, args=(promotion, counted))
+    process.start()
+    found: int = counted.get(timeout=240)
+    process.join(60)
+    return found
+
+
+def _count_statements(promotion: Promotion, counted: Any) -> None:
+    made: list[None] = []
+    _listen("before_cursor_execute", lambda: made.append(None))
+    promote_until(promotion, None)
+    counted.put(len(made))
+
+
 def _kill_at(point: Point) -> None:
+    """This process, where the point says."""
+    left = [point.number]
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if point.name is None:
+        _listen("after_cursor_execute" if point.after else "before_cursor_execute", count)
+    else:
+        _around(point.name, point.after, count)
+
+
+def _listen(event: str, notify: Callable[[], None]) -> None:
+    from sqlalchemy import Engine
+    from sqlalchemy.event import listen
+
+    listen(Engine, event, lambda *_: notify())
+
+
+def _around(name: str, after: bool, notify: Callable[[], None]) -> None:
     from mlflow import MlflowClient
 
-    left = [point.call]
+    call = getattr(MlflowClient, name)
 
-    def counted(call: Any) -> Any:
-        def made(*arguments: Any, **named: Any) -> Any:
-            left[0] -= 1
-            if left[0] == 0 and not point.after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            found = call(*arguments, **named)
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return found
+    def made(*arguments: Any, **named: Any) -> Any:
+        if not after:
+            notify()
+        found = call(*arguments, **named)
+        if after:
+            notify()
+        return found
 
-        return made
-
-    for name in CALLS if point.name is None else (point.name,):
-        setattr(MlflowClient, name, counted(getattr(MlflowClient, name)))
+    setattr(MlflowClient, name, made)

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from lowtide.artifacts import file_sha256
-from lowtide.registry import Forced, RegisteredVersion, register
+from lowtide.registry import Reason, RegisteredVersion, register
 
 EXAMPLE = np.zeros((2, 1, 2, 2), np.uint8)
 
@@ -35,7 +35,7 @@ def write_model(path: Path, bias: float) -> Path:
 
 
 def put(
-    store: str, path: Path, passed: bool, against: Path | None = None, forced: Forced | None = None
+    store: str, path: Path, passed: bool, against: Path | None = None, forced: Reason | None = None
 ) -> RegisteredVersion:
     """Register a file, judged against the champion's file `against`."""
     reasons = [{"check": "accuracy", "passed": passed, "value": 0.5, "limit": 0.4}]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,18 +11,20 @@ import pytest
 from onnx import TensorProto
 
 from lowtide.artifacts import file_sha256
-from lowtide.errors import GateError, TrackingError
+from lowtide.errors import GateError, LockedError, TrackingError
 from lowtide.evaluation.champion import Champion, read_champion
 from lowtide.registry import (
-    Forced,
+    Reason,
     RegisteredVersion,
     champion_version,
     fetch_champion,
     history,
+    promotion,
     rollback,
 )
+from lowtide.registry.lock import LOCK, Held
 from lowtide.runtime.normalisation import Normalisation
-from tests.registry.stores import EXAMPLE, put, version_of, write_model
+from tests.registry.stores import EXAMPLE, client_of, put, version_of, write_model
 
 
 def test_the_life_of_a_champion(checkout: Path, store: str) -> None:
@@ -46,7 +49,6 @@ def test_the_life_of_a_champion(checkout: Path, store: str) -> None:
 
     second = put(store, better, passed=True, against=good)
     assert champion_version(store) == second.version == 3
-    assert version_of(store, second.version).tags["lowtide.previous_champion"] == "2"
     assert rollback(store).version == first.version
     assert champion_version(store) == first.version
 
@@ -62,7 +64,7 @@ def test_a_rollback_is_not_undone_by_the_next_run(checkout: Path, store: str) ->
     assert champion_version(store) == 1
     assert again == RegisteredVersion(2, ("candidate",), again.outcome)
     assert "version 2 was rolled back" in again.outcome
-    forced = put(store, better, passed=True, against=good, forced=Forced("ada", "it was the data"))
+    forced = put(store, better, passed=True, against=good, forced=Reason("ada", "it was the data"))
     assert champion_version(store) == forced.version == 2
     assert "lowtide.rolled_back" not in version_of(store, 2).tags
 
@@ -110,20 +112,61 @@ def test_what_was_judged_against_another_champion_is_refused(checkout: Path, sto
     assert "promoted" in put(store, third, passed=True, against=second).outcome
 
 
+def test_a_champion_from_outside_is_not_taken_for_none(checkout: Path, store: str) -> None:
+    """Its version has no sha256, as one that was registered in MLflow's UI."""
+    put(store, write_model(checkout / "first.onnx", 0.0), passed=True)
+    client_of(store).delete_model_version_tag("lowtide-classifier", "1", "lowtide.sha256")
+    assert fetch_champion(store) == 1
+    assert read_champion() == Champion(1, None)
+    second = write_model(checkout / "second.onnx", 1.0)
+    assert "by now version 1 is champion" in put(store, second, passed=True).outcome
+    forced = put(store, second, passed=False, forced=Reason("ada", "we know it"))
+    assert forced.version == champion_version(store)
+
+
+def test_who_was_taken_for_dead_leaves_the_record_of_who_took_over(
+    checkout: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands still between its decision and the move, until another promotion is through."""
+    first, quick, slow = (write_model(checkout / f"{n}.onnx", float(n)) for n in range(3))
+    put(store, first, passed=True)
+    move = promotion._move
+
+    def stand_still(held: Held, *arguments: Any) -> None:
+        monkeypatch.setattr(promotion, "_move", move)
+        held.client.delete_registered_model(LOCK)
+        assert put(store, quick, passed=True, against=first).outcome.startswith("promoted")
+        move(held, *arguments)
+
+    monkeypatch.setattr(promotion, "_move", stand_still)
+    with pytest.raises(LockedError, match="taken for dead"):
+        put(store, slow, passed=True, against=first)
+    told = [(event.kind, event.version) for event in history(store)]
+    assert told == [("first", 1), ("promoted", champion_version(store))]
+
+
+def test_a_rollback_goes_back_from_what_was_moved_by_hand(checkout: Path, store: str) -> None:
+    first, second = (write_model(checkout / f"{n}.onnx", float(n)) for n in range(2))
+    put(store, first, passed=True)
+    put(store, second, passed=False)
+    client_of(store).set_registered_model_alias("lowtide-classifier", "champion", "2")
+    assert rollback(store).version == champion_version(store) == 1
+
+
 def test_a_forced_promotion_says_who_and_why(checkout: Path, store: str) -> None:
     good, bad = write_model(checkout / "good.onnx", 0.0), write_model(checkout / "bad.onnx", 1.0)
     put(store, good, passed=True)
     put(store, bad, passed=False, against=good)
-    forced = put(store, bad, passed=False, against=good, forced=Forced("ada", "a leak in the old"))
+    forced = put(store, bad, passed=False, against=good, forced=Reason("ada", "a leak in the old"))
     assert forced.version == champion_version(store) == 2
     assert forced.outcome == "forced by ada: version 2 is champion"
     assert version_of(store, 2).tags["lowtide.passed"] == "False"
-    rollback(store)
+    rollback(store, Reason("bob", "no leak"))
     told = [(one.kind, one.version, one.before, one.by, one.why) for one in history(store)]
     assert told == [
         ("first", 1, None, None, None),
         ("forced", 2, 1, "ada", "a leak in the old"),
-        ("rolled back", 1, 2, None, None),
+        ("rolled back", 1, 2, "bob", "no leak"),
     ]
 
 
@@ -178,6 +221,22 @@ def test_what_is_normalised_outside_has_a_signature_of_floats(checkout: Path, st
 def test_a_registry_that_is_gone_is_said_in_one_line(checkout: Path) -> None:
     with pytest.raises(TrackingError, match=r"did not take .*good.onnx"):
         put("http://127.0.0.1:9", write_model(checkout / "good.onnx", 0.0), passed=True)
+
+
+@pytest.mark.parametrize("ask", [rollback, champion_version, history])
+def test_a_database_that_is_not_there_is_not_made(
+    checkout: Path, ask: Callable[[str], object]
+) -> None:
+    """To ask it would race with the run that makes it."""
+    with pytest.raises(TrackingError, match=r"there is no model registry .*`make run` first"):
+        ask(f"sqlite:///{checkout / 'mlflow.db'}")
+    assert not (checkout / "mlflow.db").exists()
+
+
+def test_a_broken_database_is_one_line(checkout: Path) -> None:
+    (checkout / "mlflow.db").write_bytes(b"no database" * 100)
+    with pytest.raises(TrackingError, match=r"did not name its champion: .*not a database"):
+        champion_version(f"sqlite:///{checkout / 'mlflow.db'}")
 
 
 @pytest.mark.parametrize("ask", [rollback, champion_version])

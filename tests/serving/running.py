@@ -1,6 +1,5 @@
 """A real server on loopback, in a thread of this process."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,9 +15,16 @@ import uvicorn
 from lowtide.carbon.signal import IntensitySource
 from lowtide.clock import SystemClock
 from lowtide.serving.batcher import BatchLimits
-from lowtide.serving.connections import impatient
 from lowtide.serving.limits import Limits
-from lowtide.serving.server import Grid, Origin, Running, Settings, asgi
+from lowtide.serving.server import (
+    Grid,
+    Origin,
+    Running,
+    Settings,
+    asgi,
+    configured,
+    listening,
+)
 from lowtide.serving.service import Service
 from lowtide.serving.tiers import Tiers
 
@@ -65,12 +71,8 @@ def grid(source: IntensitySource) -> Grid:
 def serving(settings: Settings) -> Iterator[Served]:
     running = Running(settings)
     running.open_files()
-    config = uvicorn.Config(
-        asgi(running, settings), http=impatient(settings.limits.header_s), ws="none",
-        log_config=None, access_log=False, backlog=2048,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+    server = uvicorn.Server(configured(settings, asgi(running, settings)))
+    with listening("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

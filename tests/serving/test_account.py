@@ -46,15 +46,16 @@ def intensity(metrics: Metrics) -> PresentIntensity:
 
 
 def test_joules_and_grams_of_late(metrics: Metrics, intensity: PresentIntensity) -> None:
-    source, account = Joules(), EnergyAccount(metrics, intensity, 2)
+    source, account = Joules(), EnergyAccount(metrics, intensity)
     window = CountingWindow([source])
     for energy_j in (108.0, 116.0):
         account.note_request()
-        account.note_run(4, 0.001)
+        account.note_run(4, 0.001, 1.5)
         source.energy_j = energy_j
         account.sample(window)
     assert account.lately.request_energy_j == pytest.approx(8)
     assert account.lately.image_energy_j == pytest.approx(2)
+    assert account.lately.batch_cost_ratio == pytest.approx(1.5)
     in_runtime = account.lately.inference_energy_j
     assert in_runtime is not None
     assert 0 < in_runtime < 2, "HTTP has its part"
@@ -65,8 +66,27 @@ def test_joules_and_grams_of_late(metrics: Metrics, intensity: PresentIntensity)
     assert shown(metrics, "lowtide_request_energy_joules") == pytest.approx(8)
 
 
+def test_what_opening_a_model_took_is_not_its_answers(
+    metrics: Metrics, intensity: PresentIntensity
+) -> None:
+    source, account = Joules(), EnergyAccount(metrics, intensity)
+    window = CountingWindow([source])
+    told = []
+    for energy_j, begins in ((108.0, False), (508.0, True), (510.0, False)):
+        if begins:
+            account.begin_anew()
+        account.note_run(1, 0.001, 1.0)
+        source.energy_j = energy_j
+        account.sample(window)
+        told.append(account.lately.image_energy_j)
+    assert told == [pytest.approx(8), None, pytest.approx(2)]
+    assert shown(metrics, 'lowtide_energy_joules_total{provenance="estimated"}') == pytest.approx(
+        410
+    )
+
+
 def test_a_lost_source_makes_it_unknown(metrics: Metrics, intensity: PresentIntensity) -> None:
-    source, account = Joules(), EnergyAccount(metrics, intensity, 2)
+    source, account = Joules(), EnergyAccount(metrics, intensity)
     window = CountingWindow([source])
     account.note_request()
     source.energy_j = None
@@ -82,6 +102,6 @@ def test_an_intensity_that_is_lost_is_unknown_not_old(metrics: Metrics) -> None:
     grid.intensity_g_per_kwh = None
     present.ask()
     assert present.g_per_kwh is None
-    account = EnergyAccount(metrics, present, 1)
+    account = EnergyAccount(metrics, present)
     assert account.emissions_g(8) is None
     assert math.isnan(shown(metrics, "lowtide_intensity_g_per_kwh"))

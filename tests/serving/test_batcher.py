@@ -125,6 +125,17 @@ def test_a_failure_is_told_to_all_of_the_batch_and_the_next_one_runs() -> None:
     assert after.item() == 5
 
 
+def test_arrays_that_cannot_be_joined_are_told_so_and_the_next_one_runs() -> None:
+    async def unlike(batcher: Batcher) -> list[Any]:
+        asked = [batcher.infer(one) for one in (images(1), np.zeros((1, 2, 2, 2), np.uint8))]
+        told = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 5)
+        return [*told, await asyncio.wait_for(batcher.infer(images(5)), 5)]
+
+    *told, after = drive(Doubling(), unlike)
+    assert all(isinstance(each, ValueError) for each in told)
+    assert after.item() == 10
+
+
 def test_who_has_gone_away_is_not_run() -> None:
     async def leave(batcher: Batcher) -> None:
         first = asyncio.create_task(batcher.infer(images(0)))

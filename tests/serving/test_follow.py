@@ -1,8 +1,10 @@
 """The champion of a real registry answers, changes under load, and outlives the registry."""
 
+import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import threading
 import time
 from collections import Counter
@@ -17,9 +19,12 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from onnx import numpy_helper
 
+from lowtide.compression.onnx_export import export_onnx
+from lowtide.compression.quick import quick_int8
+from lowtide.models.factory import ModelSpec, build
 from lowtide.registry import MODEL, register
 from lowtide.registry.client import SHA256, find_champion, open_registry
-from lowtide.serving.server import Settings
+from lowtide.serving.server import Running, Settings
 from tests.runtime.files import write_classifier
 from tests.serving.running import IMAGES, NAME, Served, pixels, serving, settings_of
 
@@ -85,7 +90,10 @@ def first_logit(served: Served) -> float:
 
 @pytest.fixture
 def settings(checkout: Path) -> Settings:
-    return settings_of(checkout, None)
+    """Over a registry that is there, and empty."""
+    found = settings_of(checkout, None)
+    MlflowClient(found.origin.uri, found.origin.uri).search_registered_models()
+    return found
 
 
 def test_the_life_of_a_server(settings: Settings, checkout: Path) -> None:
@@ -131,7 +139,14 @@ def _spoil(settings: Settings, version: str) -> None:
 
 
 def test_a_kept_model_that_was_changed_is_not_served(settings: Settings, checkout: Path) -> None:
-    put(settings.origin.uri, write_numbered(checkout / "1.onnx", 1))
+    """An int8 file, registered as the pipeline does it."""
+    spec = ModelSpec("tidenet-8-16", 3, (8, 8), 4, (128.0,) * 3, (64.0,) * 3)
+    export_onnx(build(spec), (3, 8, 8), checkout / "float.onnx", opset=20)
+    quick_int8(checkout / "float.onnx", checkout / "1.onnx", IMAGES)
+    model = onnx.load(checkout / "1.onnx")
+    model.graph.initializer[0].data_location = onnx.TensorProto.DEFAULT  # written out, as by torch
+    onnx.save(model, checkout / "1.onnx")
+    put(settings.origin.uri, checkout / "1.onnx")
     with serving(settings) as served:
         wait_for(lambda: served.service.ready, "the champion")
         wait_for((checkout / "kept/champion/last.json").exists, "the note")
@@ -141,3 +156,38 @@ def test_a_kept_model_that_was_changed_is_not_served(settings: Settings, checkou
     away = replace(settings, origin=replace(settings.origin, uri="http://127.0.0.1:9"))
     with serving(away) as served:
         assert not served.service.ready
+
+
+def test_what_hinders_here_is_tried_again_and_what_the_file_lacks_is_not(
+    settings: Settings, checkout: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that cannot be written says nothing of the model; the alias that comes back does."""
+    put_quickly(settings, write_numbered(checkout / "1.onnx", 1))
+    (checkout / "kept").touch()
+    running = Running(settings)
+    (follower,) = running.followers
+
+    def poll() -> None:
+        asyncio.run(follower.poll())
+
+    with caplog.at_level(logging.WARNING):
+        poll()
+        poll()
+        assert caplog.text.count("cannot write") == 1
+        (checkout / "kept").unlink()
+        poll()
+        assert running.service.ready
+        first = running.service.placed[0].model.version
+        _spoil(settings, first)
+        for refusals in (1, 2):
+            poll()
+            poll()
+            assert caplog.text.count("is not served, 1 stays") == refusals
+            _move(settings, first)
+            poll()
+            _move(settings, "2")
+
+
+def _move(settings: Settings, version: str) -> None:
+    client = MlflowClient(settings.origin.uri, settings.origin.uri)
+    client.set_registered_model_alias(MODEL, "champion", version)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
 from lowtide.errors import ModelError
 from lowtide.serving.model import ServedModel
@@ -71,6 +71,47 @@ def fixed_batch(path: Path) -> Path:
     return write_classifier(path, batch=4)
 
 
+def four_channels(path: Path) -> Path:
+    return write_classifier(path, channels=4)
+
+
+def not_finite(path: Path) -> Path:
+    model = onnx.load(path)
+    head = next(tensor for tensor in model.graph.initializer if tensor.name == "head")
+    head.CopyFrom(numpy_helper.from_array(np.full((16, 4), np.nan, np.float32), "head"))
+    onnx.save(model, path)
+    return path
+
+
+def with_output(path: Path, node: onnx.NodeProto, value: onnx.ValueInfoProto) -> Path:
+    model = onnx.load(path)
+    model.graph.node.append(node)
+    del model.graph.output[:]
+    model.graph.output.append(value)
+    onnx.save(model, path)
+    return path
+
+
+def a_sequence(path: Path) -> Path:
+    node = helper.make_node("SequenceConstruct", ["scores"], ["sequence"])
+    value = helper.make_tensor_sequence_value_info("sequence", TensorProto.FLOAT, None)
+    return with_output(path, node, value)
+
+
+def text(path: Path) -> Path:
+    node = helper.make_node("Cast", ["scores"], ["text"], to=TensorProto.STRING)
+    return with_output(
+        path, node, helper.make_tensor_value_info("text", TensorProto.STRING, ["n", 4])
+    )
+
+
+def broken_metadata(path: Path) -> Path:
+    model = onnx.load(path)
+    helper.set_model_props(model, {"lowtide.mean": "{", "lowtide.std": "[1, 2, 3]"})
+    onnx.save(model, path)
+    return path
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -83,6 +124,11 @@ def fixed_batch(path: Path) -> Path:
         (data_by_a_link, "not valid ONNX"),
         (custom_operator, r"operators of evil\.example"),
         (fixed_batch, "any number of images"),
+        (four_channels, "1 or 3 channels"),
+        (not_finite, "finite logits"),
+        (a_sequence, "gives list: expected"),
+        (text, "expected finite logits"),
+        (broken_metadata, "not lists of numbers"),
     ],
 )
 def test_a_file_that_is_unfit_is_refused(tmp_path: Path, spoil: Spoil, said: str) -> None:
@@ -101,4 +147,6 @@ def test_a_sound_file_says_what_it_takes(tmp_path: Path) -> None:
     assert model.signature.image_shape == (3, 8, 8)
     assert model.labels == ("0", "1", "2", "3")
     assert model.version == model.sha256[:12]
-    assert model.run(np.zeros((2, 3, 8, 8), np.uint8)).shape == (2, 4)
+    logits, core_s = model.run(np.zeros((2, 3, 8, 8), np.uint8))
+    assert logits.shape == (2, 4)
+    assert core_s > 0

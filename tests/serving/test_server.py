@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from lowtide.runtime.onnx_model import OnnxModel
+from lowtide.serving.server import listening
 from lowtide.serving.tiers import TierParams, Tiers
 from tests.runtime.files import write_classifier
 from tests.serving.fixed import FixedGrid
@@ -82,6 +83,16 @@ def test_what_is_not_there_is_said(served: Served, url: str, status: int) -> Non
     answer = served.client.post(url, json={"inputs": [pixels()]})
     assert answer.status_code == status
     assert set(answer.json()) == {"error"}
+
+
+def test_a_wrong_path_or_field_is_told_where_to_look(served: Served) -> None:
+    paths = served.client.get("/openapi.json").json()["paths"]
+    lost = served.client.get("/")
+    assert (lost.status_code, lost.json()["error"].split("; ")[0]) == (404, "Not Found")
+    wrong = served.client.post("/classify", files={"img": b"x"})
+    assert (wrong.status_code, "/classify" in paths) == (400, True)
+    for answer in (lost, wrong):
+        assert "/openapi.json says what there is" in answer.json()["error"]
 
 
 def test_malformed_requests_are_refused_and_the_server_goes_on(served: Served) -> None:
@@ -182,6 +193,10 @@ def test_openapi_tells_of_every_route(served: Served) -> None:
     paths: dict[str, Any] = served.client.get("/openapi.json").json()["paths"]
     assert {"/classify", "/v2/models/{name}/infer", "/v2/health/live"} <= set(paths)
     assert "400" in paths["/v2/models/{name}/infer"]["post"]["responses"]
+    for route in paths.values():
+        for operation in route.values():
+            assert {"4XX", "5XX"} <= set(operation["responses"]), "the limits answer everywhere"
+            assert "422" not in operation["responses"], "nothing answers so"
 
 
 def test_a_request_without_a_model_is_told_to_come_back(tmp_path: Path) -> None:
@@ -219,3 +234,11 @@ def _wait_for_intensity(running: Served) -> None:
     while running.service.intensity.g_per_kwh is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_no_answer_waits_for_an_acknowledgement() -> None:
+    """Head and body are two small writes: by Nagle's algorithm the second would wait 40 ms."""
+    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from lowtide.errors import UsageError
+from lowtide.params import load_checked
 from lowtide.serving.model import Figures, ServedModel
-from lowtide.serving.tiers import TierParams, choose, load_tiers
+from lowtide.serving.server import Running
+from lowtide.serving.tiers import TierParams, Tiers, choose
 from tests.runtime.files import write_classifier
+from tests.serving.running import settings_of
 
 TIERS = (
     TierParams(name="small", alias="small", above_g_per_kwh=200),
@@ -57,13 +60,36 @@ def test_what_is_unknown_or_another_model_does_not_stand_in(
     assert choose({"champion": models["champion"]}, TIERS, 1, 500) == "champion"
 
 
+@pytest.mark.parametrize(
+    ("champion", "small", "why"),
+    [
+        (0.9, 0.8, "its accuracy is 0.8, the champion's 0.9: accuracy_drop_max is 0.01"),
+        (None, 0.9, "its accuracy or the champion's is unknown"),
+        (0.9, 0.895, None),
+    ],
+)
+def test_a_tier_that_never_answers_is_warned_of(
+    path: Path, champion: float | None, small: float, why: str | None, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    tier = TierParams(name="small", model=path, accuracy=small, above_g_per_kwh=200)
+    tiers = Tiers(accuracy_drop_max=0.01, champion_accuracy=champion, carbon_tiers=(tier,))
+    Running(settings_of(tmp_path, path, tiers=tiers)).open_files()
+    said = [record.message for record in caplog.records]
+    if why is None:
+        assert said == []
+    else:
+        assert len(said) == 1
+        assert said[0].startswith(f"tier small never answers: {why}")
+
+
 def test_a_file_of_tiers_is_read(tmp_path: Path) -> None:
     file = tmp_path / "tiers.yaml"
     file.write_text(
         "accuracy_drop_max: 0.01\nchampion_accuracy: 0.9\ncarbon_tiers:\n"
         "  - {name: small, model: small.onnx, accuracy: 0.895, above_g_per_kwh: 300}\n"
     )
-    tiers = load_tiers(file)
+    tiers = load_checked(file, Tiers)
     assert tiers.carbon_tiers[0].model == Path("small.onnx")
 
 
@@ -82,13 +108,14 @@ def test_a_file_of_tiers_is_read(tmp_path: Path) -> None:
             "name",
         ),
         ("accuracy_drop_max: [", "not valid YAML"),
+        ("accuracy_drop_max: 0\naccuracy_drop_max: 1\ncarbon_tiers: []", "given twice"),
     ],
 )
 def test_a_wrong_file_of_tiers_is_one_line(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "tiers.yaml"
     file.write_text(text)
     with pytest.raises(UsageError, match=said) as caught:
-        load_tiers(file)
+        load_checked(file, Tiers)
     assert len(str(caught.value).splitlines()) == 1
     with pytest.raises(UsageError, match="cannot be read"):
-        load_tiers(tmp_path / "none.yaml")
+        load_checked(tmp_path / "none.yaml", Tiers)

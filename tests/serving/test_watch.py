@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lowtide.errors import DataError
 from lowtide.serving.drift import image_statistics
 from lowtide.serving.watch import Found, judge_served
 
@@ -19,6 +20,7 @@ def judged(recorded_energy_j: float | None = None, **changes: Any) -> Found:
         "labels": LABELS[:500].tolist(),
         "inference_energy_j": 0.02,
         "recorded_inference_energy_j": 0.01,
+        "batch_cost_ratio": 1.0,
         "num_images": 500,
     }
     return judge_served(
@@ -46,12 +48,21 @@ def test_drift_and_joules_are_named() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"inference_energy_j": None}, {"recorded_inference_energy_j": None}, {"num_images": 5}],
+    [
+        {"inference_energy_j": None},
+        {"recorded_inference_energy_j": None},
+        {"num_images": 5},
+        {"batch_cost_ratio": None},
+    ],
 )
 def test_unknown_joules_are_no_reason(changes: dict[str, Any]) -> None:
     found = judged(**changes)
     assert (found.energy_ratio, found.reasons) == (None, ())
     assert "recorded: unknown" in found.text()
+
+
+def test_images_that_come_alone_may_take_what_small_batches_take() -> None:
+    assert judged(inference_energy_j=0.05, batch_cost_ratio=2.5).energy_ratio == 2.0
 
 
 def test_the_checkouts_own_figure_stands_in_where_the_registry_has_none() -> None:
@@ -61,3 +72,15 @@ def test_the_checkouts_own_figure_stands_in_where_the_registry_has_none() -> Non
 def test_a_server_that_has_seen_nothing_tells_nothing() -> None:
     found = judged(statistics=[], labels=[], num_images=0)
     assert (found.drift.drifted, found.reasons) == (None, ())
+
+
+@pytest.mark.parametrize(
+    "served", [{}, [], {"statistics": "x"}, {"statistics": [], "labels": [None]}]
+)
+def test_the_answer_of_another_server_is_said_to_be_that(served: Any) -> None:
+    with pytest.raises(DataError, match="not that of `lowtide serve`") as caught:
+        judge_served(
+            served, image_statistics(IMAGES), LABELS,
+            recorded_energy_j=None, distance_max=0.2, energy_ratio_max=3.0,
+        )  # fmt: skip
+    assert len(str(caught.value).splitlines()) == 1

@@ -32,6 +32,7 @@ def describe(path: Path) -> dict[str, Any]:
             "lowtide; take a file that `lowtide stage export` has made"
         )
     normalisation = Normalisation.of_metadata(model.metadata)
+    digest = file_sha256(path)
     return {
         "labels": json.loads(labels),
         "input": model.input_name,
@@ -40,14 +41,15 @@ def describe(path: Path) -> dict[str, Any]:
         "mean": normalisation and list(normalisation.mean),
         "std": normalisation and list(normalisation.std),
         "size_bytes": path.stat().st_size,
-        "sha256": file_sha256(path),
+        "sha256": digest,
         "made": {name: model.metadata.get(f"lowtide.{name}") for name in MAKING},
-        "measured": measured(path),
+        "measured": measured(path, digest),
     }
 
 
-def measured(path: Path) -> dict[str, Any] | None:
-    """What the reports say of this file, on the host that evaluated it; None if it is not theirs.
+def measured(path: Path, digest: str) -> dict[str, Any] | None:
+    """What the reports say of the file, by its sha256, on the host that evaluated it; None if it is
+    not theirs.
 
     `inference_energy_j` is of one image in a batch of `batch_size`.
     """
@@ -56,17 +58,12 @@ def measured(path: Path) -> dict[str, Any] | None:
     exported, evaluated = (read_json(report_path(name)) for name in ("export", "evaluate"))
     for name, entry in exported["candidates"].items():
         if Path(entry["path"]).resolve() == path.resolve():
-            return _figures(evaluated, name) if _same(evaluated, name, path) else None
+            own = evaluated["candidates"].get(name, {})
+            return _figures(evaluated, own) if own.get("sha256") == digest else None
     return None
 
 
-def _same(evaluated: dict[str, Any], name: str, path: Path) -> bool:
-    size: int | None = evaluated["candidates"].get(name, {}).get("size_bytes")
-    return size == path.stat().st_size
-
-
-def _figures(evaluated: dict[str, Any], name: str) -> dict[str, Any]:
-    own = evaluated["candidates"][name]
+def _figures(evaluated: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: own[key] for key in (*FIGURES, "batch_size")},
         "num_images": evaluated["num_images"],

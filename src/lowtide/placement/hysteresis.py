@@ -14,13 +14,14 @@ from lowtide.placement.survive import shortages
 from lowtide.placement.weights import WHOLE
 
 ROUNDING = 1.0 / WHOLE  # of a share, in live weights
+NOTHING = 1e-6  # of emissions: what the solver's tolerances may make of none
 
 
 @dataclass(frozen=True)
 class Decision:
-    """`kept`: the live shares stay, for even the best ones save too little. `moved`: towards the
-    best, as far as a step goes. `replaced` by the best at once, for there were no live shares or no
-    step keeps the rules."""
+    """`kept`: the live shares stay, for even the best ones save too little, or no step saves
+    anything. `moved`: to the best within a step. `replaced` by the best at once, for there were no
+    live shares or no step keeps the rules."""
 
     action: Literal["kept", "moved", "replaced"]
     placement: Placement
@@ -34,18 +35,26 @@ def decide(problem: Problem, live: Plan | None, rules: Hysteresis) -> Decision:
     """
     best = solve(problem)
     present = None if live is None else _present(problem, live)
-    if present is None:
+    if live is None or present is None:
         return Decision("replaced", best, None, "there are no live shares to go from")
-    broken = _broken_rule(present)
+    broken = _gone(problem, live) or _broken_rule(present)
     saving = _saving(present, best)
     if broken is None and saving <= rules.saving_min:
         reason = f"the best saves {saving:.1%}, not more than {rules.saving_min:.1%}"
         return Decision("kept", present, saving, reason)
     moved = attempt(problem, _steps(present.shares, rules.step_max))
     if moved is None:
-        reason = f"{broken or 'live shares break a rule'}; no step mends it"
+        reason = f"{broken or f'saves {saving:.1%}'}; no step of {rules.step_max:g} keeps the rules"
         return Decision("replaced", best, saving, reason)
+    return _step(present, moved, rules.step_max, broken)
+
+
+def _step(present: Placement, moved: Placement, step_max: float, broken: str | None) -> Decision:
+    """Opening a site may cost more than what one step to it saves."""
     saving = _saving(present, moved)
+    if broken is None and saving < NOTHING:
+        reason = f"no step of {step_max:g} saves anything: raise hysteresis.step_max"
+        return Decision("kept", present, saving, reason)
     return Decision("moved", moved, saving, broken or f"saves {saving:.1%}")
 
 
@@ -67,6 +76,12 @@ def _present(problem: Problem, live: Plan) -> Placement | None:
         return None
     is_open = np.array([site in live.open_sites for site in problem.sites])
     return Placement(problem, shares / whole, (shares > 0).any(axis=0) | is_open, np.nan)
+
+
+def _gone(problem: Problem, live: Plan) -> str | None:
+    """Sites of the live plan that are not among the problem's: taken out, or without intensity."""
+    gone = sorted(live.open_sites - set(problem.sites))
+    return f"{', '.join(gone)} may serve no longer" if gone else None
 
 
 def _steps(live: np.ndarray, step: float) -> Steps:

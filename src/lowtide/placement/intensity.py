@@ -22,6 +22,9 @@ class Grid:
         return self.source.current(moment - self.older)
 
 
+Grids = Mapping[str, Grid | CarbonError]  # by site; or why there is none
+
+
 @dataclass(frozen=True)
 class Known:
     """Sites whose intensity is known, and why the others are left out."""
@@ -35,23 +38,18 @@ class Known:
         return {name: value.intensity_g_per_kwh for name, value in self.values.items()}
 
 
-def open_grids(found: Sites, at: datetime | None) -> dict[str, Grid]:
-    """For now live sources, for an instant the site's trace, else its zone's typical profile.
-
-    Raises:
-        CarbonError: a source cannot be opened and the sites file refuses sites without data.
-    """
-    grids = {}
+def open_grids(found: Sites, at: datetime | None) -> Grids:
+    """For now live sources, for an instant the site's trace, else its zone's typical profile."""
+    grids: dict[str, Grid | CarbonError] = {}
     for name, site in found.sites.items():
         try:
             grids[name] = _grid(site, at)
         except CarbonError as error:
-            if found.without_intensity == "refuse":
-                raise _refused(name, error) from None
+            grids[name] = error
     return grids
 
 
-def read_intensity(found: Sites, grids: Mapping[str, Grid], moment: datetime) -> Known:
+def read_intensity(found: Sites, grids: Grids, moment: datetime) -> Known:
     """Raises:
     CarbonError: a site's intensity is unknown and is not to be left out, or no site's is known.
     """
@@ -59,20 +57,22 @@ def read_intensity(found: Sites, grids: Mapping[str, Grid], moment: datetime) ->
     left_out: dict[str, str] = {}
     for name in found.sites:
         try:
-            values[name] = _value(grids, name, moment)
+            values[name] = _value(grids[name], moment)
         except CarbonError as error:
             if found.without_intensity == "refuse":
-                raise _refused(name, error) from None
+                raise CarbonError(
+                    f"site {name}: {error}; or let the sites file say `without_intensity: exclude`"
+                ) from None
             left_out[name] = str(error)
     if not values:
         raise CarbonError(f"no site has an intensity: {next(iter(left_out.values()))}")
     return Known(found.without(set(left_out)), values, left_out)
 
 
-def _value(grids: Mapping[str, Grid], name: str, moment: datetime) -> IntensityValue:
-    if name not in grids:
-        raise CarbonError("no source of intensity knows its zone")
-    return grids[name].at(moment)
+def _value(grid: Grid | CarbonError, moment: datetime) -> IntensityValue:
+    if isinstance(grid, CarbonError):
+        raise grid
+    return grid.at(moment)
 
 
 def _grid(site: Site, at: datetime | None) -> Grid:
@@ -92,9 +92,3 @@ def _grid(site: Site, at: datetime | None) -> Grid:
     )
     older = timedelta(weeks=site.trace_weeks_older if replayed else 0)
     return Grid(open_source(params), older)
-
-
-def _refused(name: str, error: CarbonError) -> CarbonError:
-    return CarbonError(
-        f"site {name}: {error}; or let the sites file say `without_intensity: exclude`"
-    )

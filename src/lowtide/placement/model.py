@@ -98,12 +98,15 @@ def _serving(problem: Problem, pairs: np.ndarray) -> list[LinearConstraint]:
 def _surviving(
     problem: Problem, families: Sequence[np.ndarray], num_pairs: int
 ) -> list[LinearConstraint]:
-    """For each family: open capacity within its reach, less the largest one, is its demand."""
+    """For each family: open capacity within its reach, less the largest one, is its demand.
+
+    A site that could carry the whole family counts as much as one that just could.
+    """
     rows, num_sites = [], len(problem.sites)
     for place, family in enumerate(families):
         demand = float(problem.demand_per_s[family].sum())
         near = np.flatnonzero(problem.reach[family].any(axis=0))
-        capacity = problem.capacity_per_s[near] / demand
+        capacity = np.minimum(problem.capacity_per_s[near] / demand, 1.0)
         largest = num_pairs + num_sites + place
         columns = [*(num_pairs + near), largest]
         total = sparse.csr_array(

@@ -25,8 +25,8 @@ _PLAN = re.compile(r"\$lowtide_plan {\s*default ([0-9a-f]+);")
 
 
 def upstreams(plan: Plan, found: Sites) -> str:
-    """Weights add up to 1000. For each group open sites without a weight are backups, and sites
-    that are closed or out of its reach are down.
+    """Weights add up to 1000. For each group open sites without a weight, and those whose share is
+    too small for one, are backups; sites that are closed or out of its reach are down.
 
     Raises:
         ParamsError: a site has no address.
@@ -43,7 +43,7 @@ def upstreams(plan: Plan, found: Sites) -> str:
 
 
 def read_plan(text: str, found: Sites) -> Plan:
-    """The plan of a text of `upstreams`; sites are known by address, those unknown left out.
+    """The plan of a text of `upstreams`; an address that is no site's stands for itself.
 
     Raises:
         NginxError: it is no such text.
@@ -53,13 +53,11 @@ def read_plan(text: str, found: Sites) -> Plan:
     if "" not in blocks or plan_digest(text) is None:
         raise NginxError("holds no upstreams that lowtide has written: remove it, or name another")
     shares = {
-        group: {
-            names[one]: int(weight) / WHOLE for one, weight in _SERVER.findall(body) if one in names
-        }
+        group: {names.get(one, one): int(weight) / WHOLE for one, weight in _SERVER.findall(body)}
         for group, body in blocks.items()
     }
     backups = {
-        group: frozenset(names[one] for one in _BACKUP.findall(body) if one in names)
+        group: frozenset(names.get(one, one) for one in _BACKUP.findall(body))
         for group, body in blocks.items()
     }
     whole = shares.pop("")
@@ -77,8 +75,9 @@ def _block(
 ) -> str:
     """The zone is shared memory: all workers of nginx count requests and failures together."""
     weights = whole_weights([shares.get(site, 0.0) for site in addresses])
+    standing_by = backups | {site for site, share in shares.items() if share > 0}
     servers = [
-        f"    server {address} {_part(weight, site in backups)};"
+        f"    server {address} {_part(weight, site in standing_by)};"
         for (site, address), weight in zip(addresses.items(), weights, strict=True)
     ]
     return "\n".join([f"upstream {name} {{", f"    zone {name} {ZONE};", *servers, KEEP, "}\n"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -55,8 +56,8 @@ class Problem:
         return float((requests * self.grams_per_request).sum() + self.grams_open_per_hour @ is_open)
 
 
-def pose(found: Sites, hour: int, intensity: Mapping[str, float], when: str) -> Problem:
-    """The problem of an hour of the day (UTC), with g/kWh by site.
+def pose(found: Sites, moment: datetime, intensity: Mapping[str, float]) -> Problem:
+    """The problem of the hour of a moment in UTC, with g/kWh by site.
 
     Per request: (inference J * PUE + network J) * g/kWh / 3.6e6 + embodied g; an open site also
     emits idle W * PUE / 1000 * g/kWh + embodied g/h * share an hour. The network is taken to run
@@ -70,10 +71,10 @@ def pose(found: Sites, hour: int, intensity: Mapping[str, float], when: str) -> 
         for place, (name, site) in enumerate(sites)
     ]
     return Problem(
-        when,
+        f"{moment:%Y-%m-%d %H:%M} UTC",
         tuple(found.groups),
         tuple(found.sites),
-        np.array([group.demand_per_s[hour] for group in found.groups.values()]),
+        np.array([group.demand_per_s[moment.hour] for group in found.groups.values()]),
         np.column_stack(served),
         np.array([_open_g(site, intensity[name]) for name, site in sites]),
         _by_route(found, "latency_ms_p95", np.inf),

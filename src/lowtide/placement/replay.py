@@ -1,5 +1,6 @@
 """A recorded day, hour by hour: what placement saves against an equal split and least latency."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ import numpy as np
 
 from lowtide.placement.demand import HOURS
 from lowtide.placement.hysteresis import decide
-from lowtide.placement.intensity import Grid, Known, open_grids, read_intensity
+from lowtide.placement.intensity import Grids, open_grids, read_intensity
 from lowtide.placement.plan import Plan
 from lowtide.placement.problem import S_PER_HOUR, Problem, pose
 from lowtide.placement.sites import Sites
@@ -25,10 +26,11 @@ class Hour:
 
     foreseen: Problem
     true: Problem
+    left_out: Mapping[str, str]  # site: why
 
 
 def replay_day(
-    found: Sites, start: datetime, lag_hours: float = 1.0, grids: Mapping[str, Grid] | None = None
+    found: Sites, start: datetime, lag_hours: float = 1.0, grids: Grids | None = None
 ) -> dict[str, Any]:
     """Shares of an hour are chosen by the intensity `lag_hours` before it begins, and are charged
     with that of the hour itself.
@@ -42,34 +44,44 @@ def replay_day(
         _hour(found, opened, start + number * HOUR, timedelta(hours=lag_hours))
         for number in range(HOURS)
     ]
+    best = [_charged(solve(hour.foreseen), hour.true) for hour in hours]
     chosen = {
         "equal-split": [equal_split(hour.true) for hour in hours],
         "least-latency": [least_latency(hour.true) for hour in hours],
-        "lowtide": [_charged(solve(hour.foreseen), hour.true) for hour in hours],
+        "lowtide": best,
         "lowtide-steady": _steady(found, hours),
     }
     figures = {name: _figures(placements) for name, placements in chosen.items()}
-    equal_g = figures["equal-split"]["emissions_g"]
     for figure in figures.values():
-        figure["saving_vs_equal_split"] = 1 - figure["emissions_g"] / equal_g if equal_g else 0.0
-    gaps = [placement.mip_gap for placement in chosen["lowtide"]]
+        for other in ("equal-split", "least-latency"):
+            before_g = figures[other]["emissions_g"]
+            saving = 1 - figure["emissions_g"] / before_g if before_g else 0.0
+            figure[f"saving_vs_{other.replace('-', '_')}"] = saving
+    gaps = [placement.mip_gap for placement in best]
     return {
         "num_hours": len(hours),
         "lag_hours": lag_hours,
         "mip_gap": max(gaps),
         "policies": figures,
+        "left_out": _left_out(hours),
     }
 
 
-def _hour(found: Sites, grids: Mapping[str, Grid], moment: datetime, lag: timedelta) -> Hour:
+def _hour(found: Sites, grids: Grids, moment: datetime, lag: timedelta) -> Hour:
     """Sites whose intensity is unknown at either moment are left out, if they may be."""
     true = read_intensity(found, grids, moment)
     before = read_intensity(true.sites, grids, moment - lag)
-    return Hour(_posed(before, before.sites, moment), _posed(true, before.sites, moment))
+    foreseen, charged = (pose(before.sites, moment, one.g_per_kwh) for one in (before, true))
+    return Hour(foreseen, charged, {**before.left_out, **true.left_out})
 
 
-def _posed(known: Known, sites: Sites, moment: datetime) -> Problem:
-    return pose(sites, moment.hour, known.g_per_kwh, f"{moment:%Y-%m-%d %H:%M} UTC")
+def _left_out(hours: list[Hour]) -> dict[str, str]:
+    """Of how many hours, and a reason: the first."""
+    counts, whys = Counter[str](), dict[str, str]()
+    for hour in hours:
+        counts.update(hour.left_out.keys())
+        whys = {**hour.left_out, **whys}
+    return {name: f"in {counts[name]} of {len(hours)} hours: {why}" for name, why in whys.items()}
 
 
 def _charged(placement: Placement, true: Problem) -> Placement:

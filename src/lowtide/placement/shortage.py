@@ -12,6 +12,7 @@ from lowtide.placement.survive import Shortage, shortage, shortages
 
 def refuse(problem: Problem) -> NoReturn:
     """Raises CapacityError with the first rule that cannot be kept, all sites being open."""
+    _refuse_what_reaches_none(problem)
     every = np.ones(len(problem.sites), dtype=bool)
     found = shortage(problem, every, None)
     if found is not None:
@@ -39,6 +40,16 @@ def refuse(problem: Problem) -> NoReturn:
         f"{problem.when}: every rule can be kept alone but not all at once: lower "
         f"availability.share_min {problem.availability.share_min:g} or raise share_max"
     )
+
+
+def _refuse_what_reaches_none(problem: Problem) -> None:
+    """A sites file gives every group a site; but those without intensity may be left out."""
+    names = [name for name, row in zip(problem.groups, problem.reach, strict=True) if not row.any()]
+    if names:
+        raise CapacityError(
+            f"{problem.when}: {', '.join(names)}: every site within reach is left out, its "
+            "intensity is not known: give one constant_g_per_kwh, or add a site"
+        )
 
 
 def _lack(problem: Problem, found: Shortage) -> str:

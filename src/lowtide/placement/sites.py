@@ -4,7 +4,7 @@ from math import ceil
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, HttpUrl
 
 from lowtide.errors import ParamsError
 from lowtide.params import NonNegative, Positive, Section, Share, load_checked
@@ -78,7 +78,7 @@ class Hysteresis(Section):
 class Nginx(Section):
     main: Path  # the configuration that nginx runs with; includes `upstreams` by that very path
     upstreams: Path  # the file that lowtide writes
-    plan_url: str  # where nginx answers with $lowtide_plan: what it runs with
+    plan_url: HttpUrl  # where nginx answers with $lowtide_plan: what it runs with
     program: str = "nginx"
 
 
@@ -127,6 +127,7 @@ def refuse_senseless(found: Sites, path: Path) -> None:
             )
     for name, group in found.groups.items():
         _require_a_site(found, name, group.latency_ms_p95_max, path)
+    _require_own_addresses(found, path)
     rules, num = found.availability, len(found.sites)
     if rules.share_max * num < 1:
         raise ParamsError(
@@ -159,6 +160,17 @@ def _require_a_site(found: Sites, group: str, limit_ms: float, path: Path) -> No
             f"{path}: groups.{group}.latency_ms_p95_max: no site answers within {limit_ms:g} ms, "
             f"the nearest, {nearest}, takes {waits[nearest]:g}: raise the limit or add a site"
         )
+
+
+def _require_own_addresses(found: Sites, path: Path) -> None:
+    """It is by their addresses that sites are known again in nginx's file."""
+    owners: dict[str, str] = {}
+    for name, site in found.sites.items():
+        if site.address is not None and owners.setdefault(site.address, name) != name:
+            raise ParamsError(
+                f"{path}: sites.{name}.address: {site.address} is that of {owners[site.address]}: "
+                "give each site its own, or make them one site"
+            )
 
 
 def _located(found: Sites, folder: Path) -> Sites:

@@ -6,11 +6,12 @@ import numpy as np
 from scipy.optimize import milp
 
 from lowtide.placement.model import Model, Steps, build
-from lowtide.placement.problem import Problem
+from lowtide.placement.problem import S_PER_HOUR, Problem
 from lowtide.placement.shortage import refuse
 from lowtide.placement.survive import shortages
 
 INFEASIBLE = 2  # as scipy.optimize.milp calls it
+NEXT_TO_NOTHING = 1e-5  # of the waiting, what an open site costs: none is open for no reason
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def attempt(problem: Problem, steps: Steps | None = None) -> Placement | None:
 def least_latency(problem: Problem) -> Placement:
     """What the same rules allow at the least mean of p95 latencies over requests."""
     wait = np.where(problem.reach, problem.latency_ms, 0.0)
-    opened = np.full(len(problem.sites), 1e-6)  # next to nothing: none is open for no reason
+    waited = S_PER_HOUR * problem.total_per_s * wait.max()
+    opened = np.full(len(problem.sites), NEXT_TO_NOTHING * waited or 1.0)
     found = solve(replace(problem, grams_per_request=wait, grams_open_per_hour=opened))
     return replace(found, problem=problem)
 
@@ -68,7 +70,7 @@ def least_latency(problem: Problem) -> Placement:
 def equal_split(problem: Problem) -> Placement:
     """Each site within reach has the same share of a group, as in round robin; all are open.
 
-    Capacity is not looked at.
+    Capacity is not looked at. Every group has to have a site within reach.
     """
     shares = problem.reach / problem.reach.sum(axis=1, keepdims=True)
     return Placement(problem, shares, np.asarray(problem.reach.any(axis=0)), np.nan)

@@ -4,7 +4,7 @@ from lowtide.registry.client import CANDIDATE, CHAMPION, MODEL
 from lowtide.registry.fetching import fetch_champion
 from lowtide.registry.history import Event, history
 from lowtide.registry.promotion import (
-    Forced,
+    Reason,
     RegisteredVersion,
     champion_version,
     register,
@@ -16,7 +16,7 @@ __all__ = [
     "CHAMPION",
     "MODEL",
     "Event",
-    "Forced",
+    "Reason",
     "RegisteredVersion",
     "champion_version",
     "fetch_champion",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lowtide.errors import TrackingError
-from lowtide.tracking.sender import limit_retries, redact
+from lowtide.tracking.sender import redact, terse_mlflow, unmade_database
 
 MODEL = "lowtide-classifier"
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -15,14 +15,24 @@ EXISTS, MISSING = "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"
 
 @contextmanager
 def open_registry(uri: str, asked: str) -> Iterator[Any]:
-    """A client that gives up soon; what goes wrong is one line without the URI's password."""
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
+    """A client that gives up soon.
 
-    limit_retries()
+    Raises:
+        TrackingError: there is no registry, or it does not answer or refuses; in one line without
+            the URI's password.
+    """
+    mlflow = terse_mlflow()
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    path = unmade_database(uri)
+    if path is not None:
+        raise TrackingError(
+            f"there is no model registry {path}: set MLFLOW_TRACKING_URI, or `make run` first"
+        )
     try:
-        yield MlflowClient(uri, uri)
-    except (MlflowException, OSError) as error:
+        yield mlflow.MlflowClient(uri, uri)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise TrackingError(
             f"the model registry did not {asked}: {redact(error, uri)}; see `lowtide doctor`"
         ) from None

@@ -21,8 +21,8 @@ State = Literal["begun", "done", "cut off"]
 class Event:
     """`version` took the alias from `before` (None: from nobody) at `at`, ISO 8601 UTC.
 
-    `by` and `why` are of a person who forced it. state: begun, the alias has not moved yet; cut
-    off, it never did.
+    `by` and `why` are of a person who forced it or rolled it back. state: begun, the alias has not
+    moved yet; cut off, it never did.
     """
 
     number: int
@@ -36,12 +36,9 @@ class Event:
 
 
 def history(uri: str) -> list[Event]:
-    """Oldest first, without what never happened; a last event that is under way is judged by the
-    alias."""
+    """Oldest first, as the alias stands now, without what never happened."""
     with open_registry(uri, "tell its history") as client:
-        events, now = read_events(client), champion_number(client)
-    if events:
-        events[-1] = _settled(events[-1], now)
+        events = settled(read_events(client), champion_number(client))
     return [event for event in events if event.state == "done"]
 
 
@@ -58,20 +55,30 @@ def read_events(client: Any) -> list[Event]:
 
 
 def settle(client: Any) -> list[Event]:
-    """Make the record agree with the alias: ends what was cut off, notes what was moved by hand."""
-    events, now = read_events(client), champion_number(client)
-    if not events:
-        return []
-    if events[-1].state == "begun":
-        events[-1] = _settled(events[-1], now)
-        write_event(client, events[-1])
-    standing = next((event for event in reversed(events) if event.state == "done"), None)
+    """Make the record agree with the alias, and return it."""
+    events = read_events(client)
+    found = settled(events, champion_number(client))
+    for event in found:
+        if event not in events:
+            write_event(client, event)
+    return found
+
+
+def settled(events: list[Event], now: int | None) -> list[Event]:
+    """The events where version `now` is champion: what was begun has happened or was cut off, and
+    what was moved by hand is noted, as of the moment at which that is found."""
+    found = [
+        replace(event, state="done" if event.version == now else "cut off")
+        if event.state == "begun"
+        else event
+        for event in events
+    ]
+    standing = next((event for event in reversed(found) if event.state == "done"), None)
     before = None if standing is None else standing.version
     if before != now:
-        moved = new_event(events, "moved outside lowtide", now, before)
-        events.append(replace(moved, state="done"))
-        write_event(client, events[-1])
-    return events
+        moved = new_event(found, "moved outside lowtide", now, before)
+        found.append(replace(moved, state="done"))
+    return found
 
 
 def new_event(
@@ -87,9 +94,3 @@ def write_event(client: Any, event: Event) -> None:
     content = asdict(event)
     key = f"{PREFIX}{content.pop('number'):06d}"
     client.set_registered_model_tag(MODEL, key, json.dumps(content))
-
-
-def _settled(event: Event, now: int | None) -> Event:
-    if event.state != "begun":
-        return event
-    return replace(event, state="done" if event.version == now else "cut off")

@@ -72,7 +72,7 @@ def _take(client: Any) -> str:
             continue
         if not _gone(other.tags, other.creation_timestamp / 1e3):
             raise LockedError(_holder(other))
-        _bury(client, other.tags["token"])
+        _bury(client, other.tags.get("token", ""))
     raise LockedError("other promotions are under way: run it again")
 
 
@@ -85,7 +85,7 @@ def _bury(client: Any, token: str) -> None:
     grave = f"{LOCK}.{token}"
     try:
         client.rename_registered_model(LOCK, grave)
-        if client.get_registered_model(grave).tags["token"] != token:
+        if client.get_registered_model(grave).tags.get("token", "") != token:
             client.rename_registered_model(grave, LOCK)
             return
         client.delete_registered_model(grave)

@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from lowtide.artifacts import file_sha256
-from lowtide.errors import GateError
+from lowtide.errors import GateError, UsageError
 from lowtide.registry.client import CANDIDATE, CHAMPION, MODEL, SHA256, find_champion, open_registry
 from lowtide.registry.history import Event, Kind, champion_number, new_event, settle, write_event
 from lowtide.registry.lock import Held, promotion_lock
 from lowtide.registry.versions import create_version, find_version, version_tags
 
-PREVIOUS = "lowtide.previous_champion"  # on a version: which one it took the alias from
 ROLLED_BACK = "lowtide.rolled_back"  # on a version: it is not promoted again
 
 
@@ -26,11 +25,22 @@ class RegisteredVersion:
 
 
 @dataclass(frozen=True)
-class Forced:
-    """A promotion that a person answers for, whatever the verdict says."""
+class Reason:
+    """Who answers for a move of the alias, and why it is made."""
 
     by: str
     why: str
+
+    @classmethod
+    def given(cls, by: str | None, why: str | None) -> Self | None:
+        """None for neither.
+
+        Raises:
+            UsageError: one of the two alone; nobody answers without a reason.
+        """
+        if bool(by) != bool(why):
+            raise UsageError("who and why go together: give both, --by WHO --why WHY")
+        return cls(by, why) if by and why else None
 
 
 def register(
@@ -43,7 +53,7 @@ def register(
     card: str,
     input_example: np.ndarray,
     metrics: Mapping[str, float],
-    forced: Forced | None = None,
+    forced: Reason | None = None,
 ) -> RegisteredVersion:
     """Make the ONNX file a version with signature and input example, and move the aliases.
 
@@ -70,7 +80,7 @@ def register(
     return RegisteredVersion(number, aliases, outcome)
 
 
-def rollback(uri: str) -> RegisteredVersion:
+def rollback(uri: str, reason: Reason | None = None) -> RegisteredVersion:
     """Give `champion` back to the version that had it before.
 
     The version that loses it is marked first, so that a run which finds its model again does not
@@ -79,15 +89,17 @@ def rollback(uri: str) -> RegisteredVersion:
     Raises:
         GateError: there is no champion, or no predecessor that was not rolled back itself.
         LockedError: a promotion is under way.
-        TrackingError: the server does not answer; safe to repeat.
+        TrackingError: the server does not answer. The alias may have moved by then, and repeated it
+            moves again: `lowtide champions` says.
     """
     with open_registry(uri, "roll back") as client, promotion_lock(client) as held:
-        current = find_champion(client)
-        previous = None if current is None else _predecessor(client, current)
-        if current is None or previous is None:
+        events, current = settle(client), champion_number(client)
+        previous = None if current is None else _predecessor(client, events, current)
+        if previous is None:
             raise GateError(f"{MODEL} has no earlier champion to go back to")
-        client.set_model_version_tag(MODEL, str(current.version), ROLLED_BACK, "True")
-        _move(held, settle(client), previous, int(current.version), "rolled back")
+        held.require()
+        client.set_model_version_tag(MODEL, str(current), ROLLED_BACK, "True")
+        _move(held, events, previous, current, "rolled back", reason)
     return RegisteredVersion(previous, (CHAMPION,), f"rolled back to version {previous}")
 
 
@@ -96,19 +108,19 @@ def champion_version(uri: str) -> int | None:
         return champion_number(client)
 
 
-def _predecessor(client: Any, version: Any) -> int | None:
-    """The champion before `version`, passing over those that were rolled back."""
-    seen = {str(version.version)}
-    while (previous := version.tags.get(PREVIOUS)) and previous not in seen:
-        seen.add(previous)
-        version = client.get_model_version(MODEL, previous)
-        if ROLLED_BACK not in version.tags:
-            return int(version.version)
+def _predecessor(client: Any, events: list[Event], current: int) -> int | None:
+    """The last other champion, passing over those that were rolled back or deleted."""
+    found = client.search_model_versions(f"name = '{MODEL}'")
+    sound = {int(version.version) for version in found if ROLLED_BACK not in version.tags}
+    for event in reversed(events):
+        for version in (event.version, event.before):
+            if event.state == "done" and version in sound - {current}:
+                return version
     return None
 
 
 def _decide(
-    held: Held, version: Any, passed: bool, judged_against: str | None, forced: Forced | None
+    held: Held, version: Any, passed: bool, judged_against: str | None, forced: Reason | None
 ) -> str:
     """Move the alias, or say why it stays."""
     events = settle(held.client)
@@ -123,8 +135,6 @@ def _decide(
     elif ROLLED_BACK in version.tags:
         held.client.delete_model_version_tag(MODEL, str(number), ROLLED_BACK)
     kind: Kind = "forced" if forced else "promoted" if current else "first"
-    if before is not None:
-        held.client.set_model_version_tag(MODEL, str(number), PREVIOUS, str(before))
     _move(held, events, number, before, kind, forced)
     if forced is not None:
         return f"forced by {forced.by}: version {number} is champion"
@@ -136,10 +146,10 @@ def _refusal(version: Any, passed: bool, judged_against: str | None, current: An
         return "refused: champion stays"
     if ROLLED_BACK in version.tags:
         return (
-            f"passed, but version {version.version} was rolled back: champion stays; "
-            f"delete its tag {ROLLED_BACK} to allow it"
+            f"passed, but version {version.version} was rolled back: champion stays; to take it "
+            "all the same, `python -m flows.promote --force --by WHO --why WHY`"
         )
-    serving = None if current is None else current.tags.get(SHA256)
+    serving = None if current is None else current.tags.get(SHA256, "")  # "": of no known file
     if serving != judged_against:
         known = "no champion" if judged_against is None else "another champion"
         now = "none is" if current is None else f"version {current.version} is"
@@ -152,12 +162,13 @@ def _refusal(version: Any, passed: bool, judged_against: str | None, current: An
 
 def _move(
     held: Held, events: list[Event], version: int, before: int | None, kind: Kind,
-    forced: Forced | None = None,
+    reason: Reason | None = None,
 ) -> None:  # fmt: skip
     """The record of what is about to be, the alias in one step, the record that it has been."""
     client = held.client
-    by, why = (None, None) if forced is None else (forced.by, forced.why)
+    by, why = (None, None) if reason is None else (reason.by, reason.why)
     event = new_event(events, kind, version, before, by, why)
+    held.require()  # else the event of who has taken over would be written over
     write_event(client, event)
     held.require()
     client.set_registered_model_alias(MODEL, CHAMPION, str(version))

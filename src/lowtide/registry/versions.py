@@ -37,8 +37,6 @@ def create_version(
     """The files first, then the version with tags and card in one step: killed between the two,
     files are left that no version names."""
     info = _log_model(uri, model_path, run_id, example, card)
-    if run_id is not None:
-        client.set_terminated(run_id, "FINISHED")
     create_model(client, MODEL, {})
     return client.create_model_version(
         MODEL, info.model_uri, info.run_id, tags=tags,
@@ -51,7 +49,7 @@ def _log_model(
 ) -> Any:
     import mlflow
     import onnx
-    from mlflow.models import infer_signature
+    from mlflow.models import Model, infer_signature
 
     from lowtide.runtime.onnx_model import OnnxModel
 
@@ -61,14 +59,13 @@ def _log_model(
     taken = model.prepare(np.ascontiguousarray(example))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with mlflow.start_run(run_id=run_id):
-            info = mlflow.onnx.log_model(
-                onnx.load(model_path), name="model", input_example=taken,
-                signature=infer_signature(taken, model.run(example)),
-                # named, else MLflow runs the model in further processes to find them
-                pip_requirements=mlflow.onnx.get_default_pip_requirements(),
-                save_as_external_data=False,
-            )  # fmt: skip
+        info = Model.log(  # mlflow.onnx.log_model would print the server's URI, password and all
+            None, mlflow.onnx, name="model", run_id=run_id, onnx_model=onnx.load(model_path),
+            input_example=taken, signature=infer_signature(taken, model.run(example)),
+            # named, else MLflow runs the model in further processes to find them
+            pip_requirements=mlflow.onnx.get_default_pip_requirements(),
+            save_as_external_data=False,
+        )  # fmt: skip
     with TemporaryDirectory() as folder:  # byte by byte, since its sha256 is what it is known by
         shutil.copy(model_path, Path(folder) / FILE)
         (Path(folder) / CARD).write_text(card, encoding="utf-8")

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
+from math import isfinite
 
 from lowtide.energy.counting import CountingWindow
 from lowtide.energy.process_tree import ProcessTreeSource
@@ -19,13 +20,15 @@ KEPT = 12  # intervals that "lately" is
 
 @dataclass
 class Used:
-    """Of one interval, or summed; `runtime_s` are core-seconds in ONNX Runtime at most."""
+    """Of one interval, or summed. `runtime_s` are core-seconds in ONNX Runtime, about;
+    `as_recorded`: as many images in batches as they are recorded by would take as much, or NaN."""
 
     energy_j: float = 0.0
     cpu_s: float = 0.0
     runtime_s: float = 0.0
     num_requests: int = 0
     num_images: int = 0
+    as_recorded: float = 0.0
 
     @property
     def request_energy_j(self) -> float | None:
@@ -43,6 +46,12 @@ class Used:
             return None
         return self.energy_j * min(self.runtime_s / self.cpu_s, 1.0) / self.num_images
 
+    @property
+    def batch_cost_ratio(self) -> float | None:
+        """What an image took in batches of these sizes, over what it takes in recorded ones."""
+        known = self.num_images and isfinite(self.as_recorded)
+        return self.as_recorded / self.num_images if known else None
+
 
 class EnergyAccount:
     """This process's share of the machine's joules, by CPU time; None where no source can tell.
@@ -50,11 +59,12 @@ class EnergyAccount:
     `note_request` and `note_run` may be called from any thread.
     """
 
-    def __init__(self, metrics: Metrics, intensity: PresentIntensity, num_threads: int) -> None:
-        self._metrics, self._intensity, self._num_threads = metrics, intensity, num_threads
+    def __init__(self, metrics: Metrics, intensity: PresentIntensity) -> None:
+        self._metrics, self._intensity = metrics, intensity
         self._lock = threading.Lock()
         self._open = Used()
         self._kept: deque[Used] = deque(maxlen=KEPT)
+        self._mixed = False  # with what a model took before it answered
         self._energy_j = 0.0
         self._cpu_s = 0.0
         self.lately = Used()
@@ -64,16 +74,24 @@ class EnergyAccount:
         with self._lock:
             self._open.num_requests += 1
 
-    def note_run(self, num_images: int, seconds: float) -> None:
+    def note_run(self, num_images: int, core_s: float, over_recorded: float) -> None:
         with self._lock:
             self._open.num_images += num_images
-            self._open.runtime_s += seconds * self._num_threads
+            self._open.runtime_s += core_s
+            self._open.as_recorded += num_images * over_recorded
+
+    def begin_anew(self) -> None:
+        """Another model answers: what opening it took, and what the one before took, is not its
+        answers'. It stays in the sums that the metrics count."""
+        with self._lock:
+            self._kept.clear()
+            self.lately, self._mixed = Used(), True
 
     async def keep(self, every_s: float = EVERY_S) -> None:
         """Read the counters again and again, until cancelled."""
         with ExitStack() as stack:
             window = await asyncio.to_thread(self._window, stack)
-            self._cpu_s = time.process_time()
+            self._energy_j, self._cpu_s = 0.0, time.process_time()
             while True:
                 await asyncio.sleep(every_s)
                 await asyncio.to_thread(self.sample, window)
@@ -91,16 +109,18 @@ class EnergyAccount:
         totals, cpu_s = window.totals(), time.process_time()
         with self._lock:
             closed, self._open = self._open, Used()
-        closed.cpu_s, self._cpu_s = cpu_s - self._cpu_s, cpu_s
-        if totals.energy_kwh is None:
-            self.lately, self.provenance = Used(), "unknown"
-        else:
-            closed.energy_j = totals.energy_kwh * KWH_IN_J - self._energy_j
-            self._energy_j += closed.energy_j
-            self.provenance = totals.provenance
-            self._kept.append(closed)
-            self.lately = _sum(self._kept)
-            self._count(closed.energy_j)
+            mixed, self._mixed = self._mixed, False
+            closed.cpu_s, self._cpu_s = cpu_s - self._cpu_s, cpu_s
+            if totals.energy_kwh is None:
+                self.lately, self.provenance = Used(), "unknown"
+            else:
+                closed.energy_j = totals.energy_kwh * KWH_IN_J - self._energy_j
+                self._energy_j += closed.energy_j
+                self.provenance = totals.provenance
+                self._count(closed.energy_j)
+                if not mixed:
+                    self._kept.append(closed)
+                    self.lately = _sum(self._kept)
         self._show()
 
     def emissions_g(self, energy_j: float | None) -> float | None:

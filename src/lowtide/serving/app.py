@@ -1,29 +1,28 @@
 """The HTTP application: routes to the service, every error as {"error": "..."}."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from importlib import metadata
 from typing import Annotated, Any
 
-import numpy as np
 import orjson
 from fastapi import FastAPI, File, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from scipy.special import softmax
 from starlette.exceptions import HTTPException
 
-from lowtide.data.decode import decode_image
 from lowtide.errors import LowtideError, RequestError
 from lowtide.serving import openapi
 from lowtide.serving.limits import Limits
 from lowtide.serving.protocol import BINARY, HEADER_LENGTH, parse_request, render_response
-from lowtide.serving.service import Placed, Service
+from lowtide.serving.service import Service
+from lowtide.serving.upload import Uploads
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 VERSION = metadata.version("lowtide")
 FAILED = "the server failed: see its log"
+LISTED = "/openapi.json says what there is, and what it takes"
 PLATFORM = "onnxruntime_onnx"
 log = logging.getLogger(__name__)
 
@@ -32,6 +31,7 @@ def create_app(service: Service, limits: Limits, lifespan: Lifespan | None = Non
     app = FastAPI(
         title="lowtide", version=VERSION, lifespan=lifespan, docs_url=None,
         redoc_url=None, description="Classifies images; Open Inference Protocol v2.",
+        responses=openapi.OTHERWISE,
     )  # fmt: skip
     _handle_errors(app)
     _health(app, service)
@@ -56,11 +56,12 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        return json_response({"error": f"{first['loc'][-1]}: {first['msg']}"}, 400)
+        return json_response({"error": f"{first['loc'][-1]}: {first['msg']}; {LISTED}"}, 400)
 
     @app.exception_handler(HTTPException)
     async def by_status(_: Request, error: HTTPException) -> Response:
-        response = json_response({"error": str(error.detail)}, error.status_code)
+        said = f"{error.detail}; {LISTED}" if error.status_code in (404, 405) else error.detail
+        response = json_response({"error": said}, error.status_code)
         response.headers.update(error.headers or {})
         return response
 
@@ -147,11 +148,13 @@ def _require_plain(request: Request) -> None:
 
 
 def _for_people(app: FastAPI, service: Service) -> None:
-    @app.post("/classify", responses=openapi.OBJECT | openapi.REFUSED)
+    uploads = Uploads()
+
+    @app.post("/classify", **openapi.CLASSIFY)
     async def classify(image: Annotated[UploadFile, File()]) -> Response:
         """What is on an image, and what the answer took."""
         placed = service.find(service.name)
-        pixels = await asyncio.to_thread(_decode, await image.read(), placed)
+        pixels = await uploads.decode(await image.read(), placed.model.signature)
         logits = await service.infer(placed, pixels)
         probabilities = softmax(logits, axis=1)[0]
         cost = service.cost(placed, 1)
@@ -172,24 +175,16 @@ def _for_people(app: FastAPI, service: Service) -> None:
     @app.get("/statistics", responses=openapi.OBJECT | openapi.NOT_READY)
     async def statistics() -> Response:
         """A sample of what came in, for `flows.watch`."""
-        model = service.find(service.name).model
+        model, lately = service.find(service.name).model, service.account.lately
         rows, labels = service.seen.snapshot()
         content = {
             "model_version": model.version,
             "statistics": rows.tolist(),
             "labels": labels.tolist(),
-            "inference_energy_j": service.account.lately.inference_energy_j,
+            "inference_energy_j": lately.inference_energy_j,
             "recorded_inference_energy_j": model.figures.inference_energy_j,
+            "batch_cost_ratio": lately.batch_cost_ratio,
             "energy_provenance": service.account.provenance,
-            "num_images": service.account.lately.num_images,
+            "num_images": lately.num_images,
         }
         return json_response(content)
-
-
-def _decode(content: bytes, placed: Placed) -> np.ndarray:
-    """[1, C, H, W], decoded and resized as for training."""
-    channels, height, width = placed.model.signature.image_shape
-    pixels = decode_image(content, "L" if channels == 1 else "RGB", (height, width))
-    if pixels is None:
-        raise RequestError("the upload cannot be read as an image: send a JPEG or PNG file")
-    return pixels.transpose(2, 0, 1)[None].astype(placed.model.signature.pixel_type)

@@ -107,10 +107,10 @@ class Batcher:
         return batch
 
     async def _answer(self, batch: list[_Waiting]) -> None:
-        images = batch[0].images if len(batch) == 1 else np.concatenate([b.images for b in batch])
-        self._observe(len(images))
         loop = asyncio.get_running_loop()
         try:
+            images = np.concatenate([one.images for one in batch]) if batch[1:] else batch[0].images
+            self._observe(len(images))
             logits = await loop.run_in_executor(self._executor, self._run, images)
         except Exception as error:  # noqa: BLE001 -- whatever it is, those who wait are told
             for one in batch:

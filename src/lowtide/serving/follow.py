@@ -60,11 +60,19 @@ class Follower:
             self._metrics.registry_up.set(1)
             if entry is None:
                 self._say(f"nobody is {self._alias} in the registry")
-            elif entry not in (self._current, self._refused):
-                await self._change(entry)
+            else:
+                await self._follow(entry)
         except TrackingError as error:
             self._metrics.registry_up.set(0)
             self._say(str(error))
+        except ArtifactError as error:  # of the disk here, not of the model
+            self._say(str(error))
+
+    async def _follow(self, entry: Entry) -> None:
+        if entry == self._current:
+            self._refused, self._reason = None, ""
+        elif entry != self._refused:
+            await self._change(entry)
 
     async def _change(self, entry: Entry) -> None:
         path = self._kept.path(self._alias, entry)
@@ -72,7 +80,7 @@ class Follower:
             await asyncio.to_thread(download, self._uri, entry, path)
             await self._serve(path, entry)
             self._kept.keep(self._alias, entry)
-        except (ModelError, ArtifactError) as error:
+        except ModelError as error:
             self._refused = entry
             self._metrics.refused.labels(self._place).inc()
             log.error("version %s is not served, %s stays: %s", entry.version,

@@ -4,16 +4,17 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from lowtide.errors import ArtifactError, ModelError, first_line
+from lowtide.errors import ArtifactError, ModelError
+from lowtide.runtime.onnx_file import check_file
 from lowtide.runtime.onnx_model import OnnxModel
+from lowtide.serving.cores import BatchCost, timed
 from lowtide.serving.protocol import Signature
 
 WARM_UP_RUNS = 3
-STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ class ServedModel:
     """A classifier with its name, version and labels; `run` may be called from any thread."""
 
     def __init__(
-        self, model: OnnxModel, signature: Signature, *, name: str, version: str, sha256: str,
-        figures: Figures,
+        self, model: OnnxModel, signature: Signature, cost: BatchCost, *, name: str, version: str,
+        sha256: str, figures: Figures,
     ) -> None:  # fmt: skip
-        self._model, self.signature = model, signature
+        self._model, self.signature, self.cost = model, signature, cost
         self.name, self.version, self.sha256, self.figures = name, version, sha256, figures
         self.labels = _labels(model, signature.num_classes)
 
@@ -50,59 +51,68 @@ class ServedModel:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         try:
             model = OnnxModel(path, num_threads)
-            signature = _warm_up(path, model, warm_up_images)
+            signature, cost = _warm_up(path, model, warm_up_images)
         except ArtifactError as error:
             raise ModelError(f"{error}; it is not served") from None
         return cls(
-            model, signature, name=name, version=version or digest[:12], sha256=digest,
+            model, signature, cost, name=name, version=version or digest[:12], sha256=digest,
             figures=figures or Figures(),
         )  # fmt: skip
 
-    def run(self, images: np.ndarray) -> np.ndarray:
-        """float32 [N, K] logits for images [N, C, H, W] of the signature's type."""
-        return self._model.run(images).astype(np.float32, copy=False)
+    def run(self, images: np.ndarray) -> tuple[np.ndarray, float]:
+        """float32 [N, K] logits for images [N, C, H, W] of the signature's type; core-seconds."""
+        logits, core_s = timed(self._model.run, images, self._model.runtime.num_threads)
+        return logits.astype(np.float32, copy=False), core_s
 
 
-def check_file(path: Path) -> None:
-    """ModelError unless it is valid ONNX of standard operators, whole in its own folder.
-
-    The checker refuses external data that is missing, absolute, a link, or above the folder.
-    """
-    import onnx
-
-    if not path.is_file():
-        raise ModelError(f"there is no model {path}: name an .onnx file")
-    try:
-        model = onnx.load(path, load_external_data=False)
-        onnx.checker.check_model(path)
-    except Exception as error:  # noqa: BLE001 -- protobuf's and the checker's share no other base
-        raise ModelError(f"{path} is not valid ONNX: {first_line(error)}") from None
-    domains = {opset.domain for opset in model.opset_import} | {n.domain for n in model.graph.node}
-    if foreign := sorted(domains - STANDARD_DOMAINS):
-        raise ModelError(
-            f"{path} has operators of {', '.join(foreign)}: only standard ones are served"
-        )
-
-
-def _warm_up(path: Path, model: OnnxModel, num_images: int) -> Signature:
-    """Kernels are chosen and memory is taken before the first request; what comes out is looked at.
+def _warm_up(path: Path, model: OnnxModel, num_images: int) -> tuple[Signature, BatchCost]:
+    """Kernels are chosen and memory is taken before the first request; what comes out is looked at,
+    and what it took.
 
     One image and the largest batch: both sizes, and that the file takes any.
     """
-    batch, *image = model.input_shape
-    if isinstance(batch, int) or not all(isinstance(side, int) for side in image):
-        raise ModelError(
-            f"{path} takes {model.input_shape}: export it with any number of images of one size"
-        )
-    channels, height, width = (int(side) for side in image)
+    channels, height, width = _image_shape(path, model)
+    took_s: dict[int, float] = {}
     for size in (1, num_images) * WARM_UP_RUNS:
-        logits = model.run(np.zeros((size, channels, height, width), model.pixel_type))
-    if logits.ndim != 2 or len(logits) != num_images:
-        raise ModelError(f"{path} gives {list(logits.shape)}: expected logits [N, classes]")
-    return Signature(
+        images: np.ndarray = np.zeros((size, channels, height, width), model.pixel_type)
+        logits, core_s = timed(model.run, images, model.runtime.num_threads)
+        took_s[size] = min(core_s, took_s.get(size, core_s))
+    if not _are_logits(logits, num_images):
+        raise ModelError(
+            f"{path} gives {_described(logits)}: expected finite logits [N, classes] of numbers"
+        )
+    signature = Signature(
         model.input_name, model.pixel_type, (channels, height, width), model.output_name,
         logits.shape[1],
     )  # fmt: skip
+    return signature, BatchCost(took_s[1], took_s[num_images], num_images)
+
+
+def _image_shape(path: Path, model: OnnxModel) -> tuple[int, int, int]:
+    batch, *image = model.input_shape
+    sides = [side for side in image if isinstance(side, int)]
+    if isinstance(batch, int) or len(sides) != 3 or sides[0] not in (1, 3):
+        raise ModelError(
+            f"{path} takes {model.input_shape}: export it with any number of images of one size "
+            "and 1 or 3 channels"
+        )
+    return sides[0], sides[1], sides[2]
+
+
+def _are_logits(found: Any, num_images: int) -> bool:
+    """A graph may also give sequences, text, or NaN."""
+    return (
+        isinstance(found, np.ndarray)
+        and found.dtype.kind in "fiu"
+        and found.ndim == 2
+        and len(found) == num_images
+        and bool(np.isfinite(found).all())
+    )
+
+
+def _described(found: Any) -> str:
+    shape = f" {list(found.shape)}" if isinstance(found, np.ndarray) else ""
+    return f"{getattr(found, 'dtype', type(found).__name__)}{shape}"
 
 
 def _labels(model: OnnxModel, num_classes: int) -> tuple[str, ...]:

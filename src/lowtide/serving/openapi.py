@@ -16,6 +16,11 @@ ERROR: Schema = {
     "properties": {"error": {"type": "string"}},
     "required": ["error"],
 }
+# Of every route: what the limits refuse, too. FastAPI's own 422 is never answered.
+OTHERWISE: dict[int | str, Schema] = {
+    "4XX": _json(ERROR, "What was wrong, and what to do"),
+    "5XX": _json(ERROR, "The server failed, or is too busy"),
+}
 OBJECT: dict[int | str, Schema] = {200: _json({"type": "object"}, "As the protocol has it")}
 TEXT: dict[int | str, Schema] = {
     200: {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}
@@ -86,6 +91,14 @@ INFER: dict[str, Any] = {
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": _REQUEST}},
+        }
+    },
+}
+CLASSIFY: dict[str, Any] = {
+    "responses": OBJECT | REFUSED,
+    "openapi_extra": {
+        "requestBody": {
+            "content": {"multipart/form-data": {"encoding": {"image": {"contentType": "image/*"}}}}
         }
     },
 }

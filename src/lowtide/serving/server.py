@@ -6,9 +6,10 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from lowtide.serving.batcher import BatchLimits
 from lowtide.serving.connections import impatient
 from lowtide.serving.follow import Followed, Follower
 from lowtide.serving.kept import KeptModels
+from lowtide.serving.lasting import lasting
 from lowtide.serving.limits import Guard, Limits
 from lowtide.serving.metrics import Metrics, Observed
 from lowtide.serving.model import Figures, ServedModel
@@ -34,6 +36,7 @@ from lowtide.serving.tiers import CHAMPION, Tiers
 
 log = logging.getLogger(__name__)
 BACKLOG = 2048  # connections that wait to be accepted
+IDLE_S = 75  # longer than the 60 s of nginx: who closes first does not fail a request under way
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Settings:
     origin: Origin
     grid: Grid
     tiers: Tiers
-    drain_s: float  # for requests in flight at the end
+    drain_s: int  # for requests in flight at the end
     key: str | None = field(repr=False)
 
 
@@ -78,10 +81,10 @@ class Running:
         metrics = Metrics()
         grid, tiers = settings.grid, settings.tiers
         intensity = PresentIntensity(grid.source, grid.clock, metrics, grid.pue)
-        account = EnergyAccount(metrics, intensity, settings.num_threads)
+        account = EnergyAccount(metrics, intensity)
         variants = Variants(tiers.carbon_tiers, tiers.accuracy_drop_max)
         self.service = Service(settings.name, settings.batch, metrics, intensity, account, variants)
-        self._followers = [self._follower(one) for one in self._followed()]
+        self.followers = [self._follower(one) for one in self._followed()]
 
     def open_files(self) -> None:
         """Models that were named as files: ModelError before anything listens."""
@@ -96,14 +99,17 @@ class Running:
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        for follower in self._followers:
+        for follower in self.followers:
             await follower.start()
-        beside: list[Coroutine[Any, Any, None]] = [
-            self.service.intensity.keep(),
-            self.service.account.keep(),
-            *(follower.keep(self._settings.origin.poll_s) for follower in self._followers),
+        every_s = self._settings.origin.poll_s
+        tasks = [
+            asyncio.create_task(each)
+            for each in (
+                lasting("the grid's intensity", self.service.intensity.keep),
+                lasting("the reading of joules", self.service.account.keep),
+                *(lasting("following", partial(one.keep, every_s)) for one in self.followers),
+            )
         ]
-        tasks = [asyncio.create_task(each) for each in beside]
         try:
             yield
         finally:
@@ -145,8 +151,8 @@ def serve(settings: Settings) -> None:
     running = Running(settings)
     running.open_files()
     _allow_connections()
-    server = uvicorn.Server(_config(settings, asgi(running, settings)))
-    with _listening(settings) as listener:
+    server = uvicorn.Server(configured(settings, asgi(running, settings)))
+    with listening(settings.host, settings.port) as listener:
         log.info("listening on http://%s:%d", *listener.getsockname()[:2])
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)  # uvicorn raises it again when it has ended
@@ -161,24 +167,26 @@ def asgi(running: Running, settings: Settings) -> Any:
     return Observed(guarded, running.service.metrics)
 
 
-def _config(settings: Settings, app: Any) -> uvicorn.Config:
+def configured(settings: Settings, app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app, http=impatient(settings.limits.header_s), ws="none", lifespan="on",
         log_level="warning", access_log=False, server_header=False, backlog=BACKLOG,
-        timeout_graceful_shutdown=int(settings.drain_s) or 1,
+        timeout_keep_alive=IDLE_S, timeout_graceful_shutdown=settings.drain_s,
     )  # fmt: skip
 
 
-def _listening(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def listening(host: str, port: int) -> socket.socket:
+    """Connections inherit that small writes go out at once: asyncio asks for it only where a socket
+    names its protocol, and an answer's body would wait 40 ms for its head to be acknowledged."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server(
-            (settings.host, settings.port), family=family, backlog=BACKLOG
-        )  # fmt: skip
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise UsageError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose --port"
+            f"cannot listen on {host}:{port}: {error.strerror}; choose --port"
         ) from None
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _allow_connections() -> None:

@@ -1,10 +1,10 @@
 """What answers: the models in their places, their queues, and what is told of each answer."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from lowtide.serving.metrics import UNKNOWN, Metrics
 from lowtide.serving.model import ServedModel
 from lowtide.serving.present import PresentIntensity
 from lowtide.serving.seen import Seen
-from lowtide.serving.tiers import CHAMPION, TierParams, choose
+from lowtide.serving.tiers import CHAMPION, TierParams, choose, objection
 
+log = logging.getLogger(__name__)
 SERVED, RECORDED = "of the server lately", "recorded when it was evaluated"
 
 
@@ -88,6 +89,8 @@ class Service:
 
         batcher = Batcher(run, self._limits, self._executor, self.metrics.batch_images.observe)
         self._places[place] = Placed(place, model, batcher)
+        self.account.begin_anew()
+        self._warn_of_idle_tiers(place)
         if before is not None:
             self.metrics.model.remove(place, before.model.version, before.model.sha256[:12])
             self.metrics.swaps.labels(place).inc()
@@ -99,17 +102,28 @@ class Service:
                 UNKNOWN if recorded is None else recorded
             )
 
+    def _warn_of_idle_tiers(self, place: str) -> None:
+        """Of tiers that will not answer whatever the hour, as far as `place` is concerned."""
+        if not self.ready:
+            return
+        champion, allowed = self._places[CHAMPION].model, self._variants.accuracy_drop_max
+        for name in (tier.name for tier in self._variants.tiers):
+            if name not in self._places or place not in (CHAMPION, name):
+                continue
+            if why := objection(self._places[name].model, champion, allowed):
+                log.warning("tier %s never answers: %s", name, why)
+
     def find(self, name: str, version: str | None = None) -> Placed:
         """Who answers: the version that is asked for, else the one for this hour.
 
         Raises:
             NotServedError: there is no such model or version here.
-            NotReadyError: no model has come yet.
+            NotReadyError: no model is served yet.
         """
         if name != self.name:
             raise NotServedError(f"there is no model {name[:60]!r} here: it is {self.name}")
         if not self.ready:
-            raise NotReadyError("no model has come yet: try again later")
+            raise NotReadyError("no model is served yet: the server's log says why")
         if version is None:
             return self._places[self._for_this_hour()]
         for placed in self.placed:
@@ -147,9 +161,8 @@ class Service:
 
     def _run(self, place: str, model: ServedModel, images: np.ndarray) -> np.ndarray:
         """In the executor's thread."""
-        began = perf_counter()
-        logits = model.run(images)
-        self.account.note_run(len(images), perf_counter() - began)
+        logits, core_s = model.run(images)
+        self.account.note_run(len(images), core_s, model.cost.over_recorded(len(images)))
         self.metrics.images.labels(place, model.version).inc(len(images))
         self.seen.add(images, logits)
         return logits

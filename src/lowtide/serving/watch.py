@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lowtide.errors import DataError, first_line
 from lowtide.serving.drift import Drift, compare
 
 NUM_IMAGES_MIN = 100  # lately, for joules per image to mean something
@@ -13,7 +14,8 @@ NUM_IMAGES_MIN = 100  # lately, for joules per image to mean something
 
 @dataclass(frozen=True)
 class Found:
-    """`energy_ratio`: joules per inference served over recorded; None where one is unknown."""
+    """`energy_ratio`: joules per inference served over recorded, in batches of the served sizes;
+    None where one is unknown."""
 
     drift: Drift
     energy_ratio: float | None
@@ -47,11 +49,19 @@ def judge_served(
     """`served` is what /statistics tells; `trained` are statistics [N, 2 C] of training images.
 
     The recorded joules are those of the served version, else `recorded_energy_j`.
+
+    Raises:
+        DataError: it is not what a server of lowtide tells, or of images with other channels.
     """
-    rows = np.asarray(served["statistics"], np.float32)
-    labels = np.asarray(served["labels"], np.int64)
+    try:
+        rows = np.asarray(served["statistics"], np.float32)
+        labels = np.asarray(served["labels"], np.int64)
+        ratio = _energy_ratio(served, recorded_energy_j)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"the answer is not that of `lowtide serve` ({first_line(error)}): name its URL"
+        ) from None
     drift = compare(trained, rows, trained_labels, labels, distance_max=distance_max)
-    ratio = _energy_ratio(served, recorded_energy_j)
     moved = [one.name for one in drift.checks if one.drifted]
     reasons = [f"input drift: {', '.join(moved)}"] if moved else []
     if ratio is not None and ratio > energy_ratio_max:
@@ -60,8 +70,9 @@ def judge_served(
 
 
 def _energy_ratio(served: Mapping[str, Any], recorded_energy_j: float | None) -> float | None:
+    """What is recorded is of large batches: an image that comes alone takes more."""
     recorded = served["recorded_inference_energy_j"] or recorded_energy_j
-    lately = served["inference_energy_j"]
-    if lately is None or not recorded or served["num_images"] < NUM_IMAGES_MIN:
+    lately, batches = served["inference_energy_j"], served["batch_cost_ratio"]
+    if lately is None or not recorded or not batches or served["num_images"] < NUM_IMAGES_MIN:
         return None
-    return float(lately / recorded)
+    return float(lately / (recorded * batches))

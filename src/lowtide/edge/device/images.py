@@ -21,6 +21,8 @@ def read(path: str, channels: int, height: int, width: int) -> np.ndarray:
     """uint8 [channels, height, width]; ValueError names a file that cannot be read."""
     try:
         pixels = decode(Path(path).read_bytes())
+        if pixels.size == 0:
+            raise ValueError("it has no pixels")
     except (OSError, ValueError, LookupError, SyntaxError, struct.error, zlib.error) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from None
     pixels = resize(resize(as_channels(pixels, channels), width, 1), height, 0)
@@ -139,9 +141,13 @@ def guess(kind: int, left: int, up: int, corner: int) -> int:
 
 
 def pillow(data: bytes) -> np.ndarray:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
-    with Image.open(io.BytesIO(data)) as file:
+    try:
+        file = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise ValueError("it is of no format that Pillow knows") from None
+    with file:
         deep = file.mode.startswith("I")
         image = file.point(lambda value: value / 256).convert("L") if deep else file
         grey = image.mode in ("1", "L", "LA")
