@@ -43,7 +43,7 @@ test: check ## check, and every test that needs no server beyond loopback
 	$(BIN)/pytest -m "not integration" -n 2 --dist loadfile
 
 integration: setup ## the tests against real servers; what is missing is said and skipped
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,browser,postgres,lightning,transformers]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,browser,conformance,postgres,lightning,transformers]'
 	@npm ci --silent --ignore-scripts --prefix deploy/edge || true
 	$(BIN)/pytest -m integration -rs
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from lowtide.artifacts import write_text
 from lowtide.energy.totals import known_sum
 
 ROOT = Path(__file__).parent.parent
@@ -87,5 +88,4 @@ def _write_params(base: Path, patch: Patch, folder: Path) -> None:
     text, path = yaml.safe_dump(params), folder / "params.yaml"
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise SystemExit(f"{path} has other params than this benchmark: give it another --keep")
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)

@@ -9,7 +9,7 @@ making is metered, by process tree; `--keep` names a folder in which what is don
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -21,11 +21,12 @@ import typer
 import yaml
 from rich.table import Table
 
-from benchmarks.chains import CHAIN, ROOT, Patch, Pipeline, chain, teacher
+from benchmarks.chains import ROOT, Patch, Pipeline, chain, teacher
+from benchmarks.making import Row, making_of
 from benchmarks.peer_names import PACKAGES as PEER_PACKAGES
 from benchmarks.peer_names import PEERS
 from benchmarks.publish import circumstances, publish
-from lowtide.artifacts import read_json
+from lowtide.artifacts import read_json, write_text
 from lowtide.compression.quick import quick_int8
 from lowtide.data.arrays import load_split
 from lowtide.data.batches import load_card
@@ -41,7 +42,6 @@ CIFAR = Path("../shared/data/cifar10")
 RECIPES = ROOT / "examples/cifar10"
 BATCH_SIZE = 64
 MEASURED = ("accuracy", "latency_ms_p50", "size_bytes", "num_macs", "num_parameters")
-Row = dict[str, Any]
 
 
 def main(
@@ -111,12 +111,13 @@ def _peer(name: str, taught_by: Pipeline, folder: Path) -> Row:
     note = target.with_suffix(".json")
     if not note.exists():
         folder.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "lowtide", "meter", "--json", "--", sys.executable, "-m",
-                   "benchmarks.peers", name, str(taught_by.folder), str(target)]  # fmt: skip
+        command = [sys.executable, "-m", "lowtide", "meter", "--json",
+                   "--params", str(taught_by.folder / "params.yaml"), "--", sys.executable,
+                   "-m", "benchmarks.peers", name, str(taught_by.folder), str(target)]  # fmt: skip
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False, text=True)
         if done.returncode:
             raise SystemExit(f"{name} ended with {done.returncode}: see above")
-        note.write_text(done.stdout.splitlines()[-1], encoding="utf-8")
+        write_text(note, done.stdout.splitlines()[-1])
     return {"path": target, **read_json(note)}
 
 
@@ -140,7 +141,7 @@ def _rows(
         answers = {name: model.logits(test.images).argmax(1) for name, model in models.items()}
         figures = candidate_figures(candidates, turns, answers, test, card, batch_size=BATCH_SIZE,
                                     provenance=provenance)  # fmt: skip
-    making = _making(taught_by, chains, bought)
+    making = making_of(taught_by, chains, bought)
     return {name: {**_row(one), **making.get(name, {})} for name, one in figures.items()}
 
 
@@ -192,33 +193,20 @@ def _row(figures: Mapping[str, Any]) -> Row:
     }
 
 
-def _making(
-    taught_by: Pipeline, chains: Mapping[str, Pipeline], bought: Mapping[str, Row]
-) -> dict[str, Row]:
-    """kWh and grams that each took beyond the teacher's training; that of the teacher itself."""
-
-    def used(pipeline: Pipeline, stages: tuple[str, ...]) -> Row:
-        return {
-            f"making_{key}": pipeline.used(stages, key) for key in ("energy_kwh", "emissions_g")
-        }
-
-    peers = {
-        name: {f"making_{key}": one[key] for key in ("energy_kwh", "emissions_g")}
-        for name, one in bought.items()
-    }
-    ours = {f"{name}: chosen": used(made, CHAIN) for name, made in chains.items()}
-    return {TEACHER: used(taught_by, ("train",)), **ours, **peers}
-
-
 def _mean(rows: list[Row]) -> Row:
-    """Of the seeds; ratios and points with their spread."""
-    numbers = [key for key, value in rows[0].items() if isinstance(value, int | float)]
-    found: Row = {key: mean(row[key] for row in rows) for key in numbers}
+    """Of the seeds; ratios and points with their spread. What one seed does not know is unknown."""
+    numbers = {key for row in rows for key, value in row.items() if not isinstance(value, str)}
+    found: Row = {key: _over_seeds(mean, rows, key) for key in sorted(numbers)}
     for key in ("accuracy_delta_points", "energy_ratio"):
-        values = [row[key] for row in rows]
-        found[f"{key}_of_seeds"] = values
-        found[f"{key}_sd"] = stdev(values) if len(values) > 1 else None
+        found[f"{key}_of_seeds"] = [row[key] for row in rows]
+        found[f"{key}_sd"] = _over_seeds(stdev, rows, key) if len(rows) > 1 else None
     return found | {"provenance": rows[0]["provenance"]}
+
+
+def _over_seeds(of: Callable[[list[float]], float], rows: list[Row], key: str) -> float | None:
+    values = [row.get(key) for row in rows]
+    known = [value for value in values if value is not None]
+    return of(known) if len(known) == len(values) else None
 
 
 def _against_peers(rows: Mapping[str, Row]) -> list[Row]:
@@ -227,29 +215,35 @@ def _against_peers(rows: Mapping[str, Row]) -> list[Row]:
     found = []
     for name in (name for name in PEERS if name in rows):
         as_accurate = {n: r for n, r in ours.items() if r["accuracy"] >= rows[name]["accuracy"]}
-        best = max(as_accurate, key=lambda n: as_accurate[n]["energy_ratio"], default=None)
-        found.append({
-            "peer": name, "ours": best,
-            "times_less": None if best is None
-            else ours[best]["energy_ratio"] / rows[name]["energy_ratio"],
-        })  # fmt: skip
+        best = max(as_accurate, key=lambda n: as_accurate[n]["energy_ratio"] or 0, default=None)
+        ratios = [rows[one]["energy_ratio"] for one in (best, name) if one is not None]
+        known = len(ratios) == 2 and None not in ratios
+        found.append(
+            {"peer": name, "ours": best, "times_less": ratios[0] / ratios[1] if known else None}
+        )
     return found
 
 
 def _table(result: Mapping[str, Any]) -> Table:
     table = Table(title=f"{result['data']}: times fewer joules per inference than the teacher")
     for heading in ("candidate", "accuracy", "points", "M MACs", "kB", "p50 ms", "J ratio",
-                    "to torch", "making Wh"):  # fmt: skip
+                    "to torch", "making Wh", "of teacher's fit"):  # fmt: skip
         table.add_column(heading, justify="left" if heading == "candidate" else "right")
     for row in result["candidates"]:
-        making = row.get("making_energy_kwh")
+        making, fits = row.get("making_energy_kwh"), row.get("making_time_ratio")
+        in_onnx, in_torch = (row[f"energy_ratio{against}"] for against in ("", "_torch"))
         table.add_row(
             row["name"], f"{100 * row['accuracy']:.2f}", f"{row['accuracy_delta_points']:+.2f}",
             f"{row['num_macs'] / 1e6:.1f}", f"{row['size_bytes'] / 1e3:.0f}",
-            f"{row['latency_ms_p50']:.3f}", f"{row['energy_ratio']:.2f}",
-            f"{row['energy_ratio_torch']:.2f}", "" if making is None else f"{1e3 * making:.2f}",
+            f"{row['latency_ms_p50']:.3f}", _cell(in_onnx, ".2f"), _cell(in_torch, ".2f"),
+            _cell(None if making is None else 1e3 * making, ".2f"), _cell(fits, ".0%"),
         )  # fmt: skip
     return table
+
+
+def _cell(value: float | None, form: str) -> str:
+    """Empty where it is unknown."""
+    return "" if value is None else format(value, form)
 
 
 if __name__ == "__main__":

@@ -83,8 +83,9 @@ def _reports(answers: Said) -> dict[str, Any]:
         **dict.fromkeys(("train", "distill", "prune", "quantize"), stage),
         "prepare": {"data": {"sha256": "d"}},
         "evaluate": {
-            "model": "int8", "candidates": {"int8": own, "teacher": own}, "data_sha256": "d",
-            "num_images": len(answers.labels), "runtime": runtime, "provenance": provenance,
+            "model": "int8", "model_sha256": "a", "data_sha256": "d",
+            "candidates": {"int8": own, "teacher": own}, "num_images": len(answers.labels),
+            "runtime": runtime, "provenance": provenance,
             "champion": {
                 "version": 1, "sha256": "c", "incomparable": None, "inference_energy_j": 0.002
             },

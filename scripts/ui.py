@@ -41,7 +41,10 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise SystemExit(f"lowtide: the server of {url} stopped: is its port taken?")
+            raise SystemExit(
+                f"lowtide: the server of {url} stopped; is its port taken? LOWTIDE_PREFECT_PORT "
+                "and LOWTIDE_MLFLOW_PORT name others"
+            )
         try:
             urllib.request.urlopen(url, timeout=2).close()
         except (urllib.error.URLError, OSError):

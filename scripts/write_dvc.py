@@ -52,13 +52,15 @@ STAGES: dict[str, dict[str, list[str]]] = {
         "params": [
             "seed",
             "quantize",
+            "compress.val_accuracy_drop_max",
+            "compress.roll_back",
             "export.opset",
             "export.preprocessing",
             "evaluate.batch_size",
             "evaluate.num_threads",
             "evaluate.provider",
         ],
-        "deps": [DATA, "artifacts/pruned.safetensors"],
+        "deps": [DATA, "artifacts/teacher.safetensors", "artifacts/pruned.safetensors"],
         "outs": ["artifacts/pruned.onnx", "artifacts/quantized.onnx", "artifacts/half.onnx"],
     },
     "export": {
@@ -85,7 +87,7 @@ STAGES: dict[str, dict[str, list[str]]] = {
         ],
     },
     "evaluate": {
-        "params": ["evaluate"],
+        "params": ["evaluate", "compress.energy_ratio_min"],
         "deps": [
             DATA,
             f"{INPUTS}/champion",

@@ -57,7 +57,13 @@ def note(passport: dict[str, Any]) -> str:
         f"fp32 in the same runtime ({runtime['name']} {runtime['version']}, "
         f"{runtime['num_threads']} threads): median of {chosen['num_repeats']} "
         f"turns at batch {chosen['batch_size']}, candidates interleaved; latency at batch 1."
+        f"{_target(passport)}"
     )
+
+
+def _target(passport: dict[str, Any]) -> str:
+    target = passport.get("target")
+    return "" if target is None else f" {target['said'].partition(';')[0]}."
 
 
 def table() -> str:

@@ -56,6 +56,14 @@ def test_a_misspelt_key_is_named_with_its_right_name(write_params: Callable[...,
 def test_a_missing_or_broken_file(checkout: Path) -> None:
     with pytest.raises(ParamsError, match=r"none\.yaml cannot be read"):
         load_params(checkout / "none.yaml")
-    (checkout / "broken.yaml").write_text("a: [1")
-    with pytest.raises(ParamsError, match="not valid YAML"):
+    (checkout / "broken.yaml").write_text("a: 1\nb: {c: [1}\n")
+    with pytest.raises(
+        ParamsError, match=r"not valid YAML: line 2, column 10: expected ',' or ']'"
+    ):
         load_params(checkout / "broken.yaml")
+    (checkout / "empty.yaml").write_text("# nothing yet\n")
+    with pytest.raises(ParamsError, match=r"empty\.yaml: it is empty, and not sections like seed:"):
+        load_params(checkout / "empty.yaml")
+    (checkout / "list.yaml").write_text("[1]")
+    with pytest.raises(ParamsError, match=r"list\.yaml: it holds \[1\], and not sections"):
+        load_params(checkout / "list.yaml")

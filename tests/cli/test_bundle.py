@@ -34,8 +34,9 @@ def test_json_says_what_was_written(chosen: Path) -> None:
     ("arguments", "kind", "message"),
     [
         ([], UsageError, "nothing to write: give --out FILE.zip, --web FOLDER"),
-        (["none.onnx", "--out", "a.zip"], ArtifactError, "none.onnx cannot be opened"),
-        (["--out", "m.onnx/a.zip"], ArtifactError, "cannot write m.onnx/a.zip"),
+        (["none.onnx", "--out", "a.zip"], ArtifactError, "there is no model none.onnx"),
+        (["--out", "typo/a.zip"], UsageError, "--out typo/a.zip: there is no folder typo"),
+        (["--out", "m.onnx/a.zip"], UsageError, "there is no folder m.onnx: make it"),
         (["--web", "site"], ArtifactError, "no page in deploy/edge"),
     ],
 )

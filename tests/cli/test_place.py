@@ -33,11 +33,13 @@ def test_the_table_names_sites_and_the_saving() -> None:
     assert "oakland" in printed
     assert "an equal split" in printed
     assert "% less" in printed
+    assert "\nintensity: " in printed
 
 
 def test_files_are_written_for_nginx_and_kubernetes(tmp_path: Path) -> None:
-    upstreams, route = tmp_path / "made/upstreams.conf", tmp_path / "route.yaml"
-    assert lowtide(*AT, "--nginx", str(upstreams), "--kubernetes", str(route)).exit_code == 0
+    upstreams, route = tmp_path / "upstreams.conf", tmp_path / "route.yaml"
+    done = lowtide(*AT, "--nginx", str(upstreams), "--kubernetes", str(route))
+    assert done.stderr.splitlines() == [f"{upstreams} is written", f"{route} is written"]
     text = upstreams.read_text()
     assert all(f"upstream {name} {{" in text for name in ("lowtide", "lowtide-west"))
     rules = yaml.safe_load(route.read_text())["spec"]["rules"]
@@ -66,6 +68,8 @@ def edited(tmp_path: Path, **groups: object) -> Path:
         ({"demand": 5}, AT, ParamsError, "groups.west.demand: no such key; did you mean demand_"),
         ({}, ["--at", "yesterday"], UsageError, "--at 'yesterday'"),
         ({}, ["--replay"], UsageError, "--replay needs --at"),
+        ({}, [*AT, "--nginx", "typo/up.conf"], UsageError, "there is no folder typo: make it"),
+        ({"demand_per_s": -5}, AT, ParamsError, r"demand_per_s.*\(found -5\)$"),
     ],
 )
 def test_mistakes_are_one_line(

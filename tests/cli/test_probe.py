@@ -82,7 +82,7 @@ def test_images_of_a_folder_are_taken(files: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        (["none.onnx"], ArtifactError, "none.onnx cannot be opened"),
+        (["none.onnx"], ArtifactError, "there is no model none.onnx"),
         (["wide.onnx", "small.onnx"], UsageError, r"small.onnx takes images \[3, 8, 8\]"),
         (["wide.onnx", "--provider", "cuda"], UsageError, "provider cuda"),
         (["wide.onnx", "--provider", "cuda", "--layers"], UsageError, "--layers"),

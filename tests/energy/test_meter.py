@@ -119,6 +119,7 @@ def test_unknown_intensity_makes_grams_unknown_not_zero(  # type: ignore[no-unty
     assert ledger.totals("run").emissions_g is None
     assert ledger.totals("run").energy_kwh == pytest.approx(1)
     assert caplog.text.count("emissions are unknown from here on") == 1  # and not each second
+    assert "a lower carbon.replay_speed" in caplog.text
 
 
 def test_a_lost_source_does_not_stop_the_work_but_its_energy_is_unknown(rig) -> None:  # type: ignore[no-untyped-def]

@@ -72,6 +72,17 @@ def test_runs_now_where_the_forecast_ends_before_the_work() -> None:
     assert "does not hold the work" in short.reason
 
 
+def test_runs_now_where_the_work_takes_all_the_time_there_is() -> None:
+    full = plan_work(
+        forecast([300, 100, 100]),
+        now=NOW,
+        work_hours=2.1,
+        deadline=NOW + HOUR * 2.2,
+        slot_minutes=60,
+    )
+    assert (full.start, full.reason) == (NOW, "runs now: the deadline is near")
+
+
 def traced(folder: Path, minutes: Sequence[int]) -> Plan:
     """Of 8 h, ten weeks into a trace told in the given steps, each for a week."""
     rows = ["timestamp_utc,gco2_per_kwh"]

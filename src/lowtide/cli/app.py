@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,6 @@ import typer
 from lowtide.errors import LowtideError, UsageError
 
 app = typer.Typer(
-    help="Train at the low tide of the grid's carbon intensity.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -23,6 +23,22 @@ ParamsFile = Annotated[Path, typer.Option("--params", help="The params file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 PARAMS = Path("params.yaml")
 COLLECT_EACH = 10_000  # new objects, not 700: the libraries alone make 700,000, and they stay
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lowtide {metadata.version('lowtide')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print it and end.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Train at the low tide of the grid's carbon intensity."""
 
 
 def main() -> None:
@@ -52,3 +68,9 @@ def instant(text: str) -> datetime:
 
 def iso(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def require_folder(option: str, path: Path | None) -> None:
+    """UsageError where the file that the option names has no folder: a typo makes none."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {path.parent}: make it first")

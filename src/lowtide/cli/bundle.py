@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lowtide.artifacts import read_json, report_path
-from lowtide.cli.app import Json, app, show
+from lowtide.cli.app import Json, app, require_folder, show
 from lowtide.errors import UsageError
 
 
@@ -29,6 +29,7 @@ def bundle(
 
     if out is None and web is None:
         raise UsageError("nothing to write: give --out FILE.zip, --web FOLDER, or both")
+    require_folder("--out", out)
     source = model or Path(read_json(report_path("export"))["model_path"])
     content: dict[str, Any] = {"model": str(source)}
     if out is not None:

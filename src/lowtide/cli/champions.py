@@ -17,7 +17,7 @@ def champions(as_json: Json = False) -> None:
         for event in events
     ]
     lines = [
-        f"{one.at}  version {one.version} (before: {one.before}), {one.kind}"
+        f"{one.at}  version {one.version} (before: {one.before or 'none'}), {one.kind}"
         f"{f' by {one.by}: {one.why}' if one.by else ''}"
         for one in events
     ]

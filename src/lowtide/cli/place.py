@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lowtide.cli.app import Json, app, instant, iso, show
+from lowtide.cli.app import Json, app, instant, iso, require_folder, show
 from lowtide.errors import UsageError
 
 if TYPE_CHECKING:
     from lowtide.placement.sites import Sites
+
+REPLAY_COLUMNS = (
+    "gCO2e", "less than equal split", "than least latency", "p95 ms, worst group", "p95 ms, mean",
+    "over limit",
+)  # fmt: skip
 
 
 @app.command()
@@ -29,6 +34,8 @@ def place(
     from lowtide.placement.sites import load_sites
 
     found, moment = load_sites(sites), instant(at) if at else None
+    require_folder("--nginx", nginx)
+    require_folder("--kubernetes", kubernetes)
     if replay:
         if moment is None or nginx is not None or kubernetes is not None:
             raise UsageError("--replay needs --at T, where the day begins, and writes no files")
@@ -50,8 +57,7 @@ def _place(
 
     moment = at or datetime.now(UTC)
     known = read_intensity(found, open_grids(found, at), moment)
-    problem = pose(known.sites, moment.hour, known.g_per_kwh, f"{moment:%Y-%m-%d %H:%M} UTC")
-    placement = solve(problem)
+    placement = solve(pose(known.sites, moment, known.g_per_kwh))
     plan = Plan.of(placement)
     written = [
         (path, render(plan, found))
@@ -62,6 +68,8 @@ def _place(
         write_text(path, text)
     content = {"at": iso(moment), **describe(placement, known)}
     show(content, as_json, "" if as_json else _text(content))
+    for path, _ in written:
+        typer.echo(f"{path} is written", err=True)
 
 
 def _text(content: Mapping[str, Any]) -> str:
@@ -85,9 +93,14 @@ def _text(content: Mapping[str, Any]) -> str:
         f"{content['emissions_g_per_hour']:.4g} gCO2e/h at {content['at']}; an equal split "
         f"{content['emissions_g_per_hour_equal_split']:.4g}"
         + ("" if saving is None else f", so {saving:.1%} less"),
-        *(f"{name} is left out: {why}" for name, why in content["left_out"].items()),
+        f"intensity: {'; '.join(dict.fromkeys(one['source'] for one in content['shares']))}",
+        *_left_out(content),
     ]
     return "\n".join(lines)
+
+
+def _left_out(content: Mapping[str, Any]) -> list[str]:
+    return [f"{name} is left out: {why}" for name, why in content["left_out"].items()]
 
 
 def _drawn(table: Any) -> str:
@@ -111,18 +124,22 @@ def _replay_text(content: Mapping[str, Any]) -> str:
 
     table = Table(box=None)
     table.add_column("policy")
-    for column in ("gCO2e", "saved", "p95 ms, worst group", "p95 ms, mean", "over limit"):
+    for column in REPLAY_COLUMNS:
         table.add_column(column, justify="right")
     for name, one in content["policies"].items():
         table.add_row(
             name,
             f"{one['emissions_g']:.4g}",
             f"{one['saving_vs_equal_split']:.1%}",
+            f"{one['saving_vs_least_latency']:.1%}",
             f"{one['latency_ms_p95_max']:.0f}",
             f"{one['latency_ms_p95_mean']:.0f}",
             f"{one['share_over_limit']:.1%}",
         )
-    return (
-        f"{_drawn(table)}\n{content['num_hours']} hours from {content['at']}, shares chosen by "
-        f"what the grid was {content['lag_hours']:g} h before"
-    )
+    lines = [
+        _drawn(table),
+        f"{content['num_hours']} hours from {content['at']}, shares chosen by what the grid was "
+        f"{content['lag_hours']:g} h before",
+        *_left_out(content),
+    ]
+    return "\n".join(lines)

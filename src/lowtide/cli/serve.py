@@ -39,7 +39,7 @@ def serve(
     max_queue: Annotated[int, typer.Option(min=1, help="Images that wait; more get 429.")] = 2048,
     header_timeout_s: Annotated[float, typer.Option(min=0.1)] = 10.0,
     body_timeout_s: Annotated[float, typer.Option(min=0.1)] = 20.0,
-    drain_s: Annotated[float, typer.Option(min=1, help="For what is in flight at the end.")] = 30.0,
+    drain_s: Annotated[int, typer.Option(min=1, help="For what is in flight at the end.")] = 30,
     zone: Annotated[str | None, typer.Option(help="Grid zone, for example GB.")] = None,
     trace: Annotated[str | None, typer.Option(help="A trace file, or `packaged`.")] = None,
     at: Annotated[str | None, typer.Option(help="Replay from this ISO 8601 instant.")] = None,
@@ -59,12 +59,18 @@ def serve(
     )  # fmt: skip
     serve_forever(
         Settings(
-            name=name, host=host, port=port, num_threads=threads or _num_cores(),
+            name=_name(name), host=host, port=port, num_threads=threads or _num_cores(),
             batch=BatchLimits(batch_size, wait_ms / 1000, max_queue), limits=limits,
             origin=_origin(model, poll_s, cache), grid=_grid(params, zone, trace, at, replay_speed),
             tiers=_tiers(tiers), drain_s=drain_s, key=_key(),
         )
     )  # fmt: skip
+
+
+def _name(name: str) -> str:
+    if not name or set(name) & set("/?#%") or not name.isprintable():
+        raise UsageError(f"--name {name!r} cannot be part of a URL: take letters, digits, - and _")
+    return name
 
 
 def _num_cores() -> int:
@@ -81,9 +87,12 @@ def _origin(model: Path | None, poll_s: float, cache: Path) -> "Origin":
 
 
 def _tiers(path: Path | None) -> "Tiers":
-    from lowtide.serving.tiers import Tiers, load_tiers
+    from lowtide.params import load_checked
+    from lowtide.serving.tiers import Tiers
 
-    return Tiers(accuracy_drop_max=0, carbon_tiers=()) if path is None else load_tiers(path)
+    if path is None:
+        return Tiers(accuracy_drop_max=0, carbon_tiers=())
+    return load_checked(path, Tiers)
 
 
 def _key() -> str | None:

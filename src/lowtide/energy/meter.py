@@ -17,6 +17,7 @@ from lowtide.energy.sources import KWH_IN_J, EnergySource, Reading, kind
 from lowtide.energy.totals import Totals
 from lowtide.errors import ArtifactError, CarbonError, MeterError
 
+OUTRUN = "; where the replay outran its trace: a lower carbon.replay_speed (--replay-speed)"
 UNREADABLE = "unreadable"  # stands for the components of a source that has told nothing
 log = logging.getLogger(__name__)
 
@@ -189,7 +190,8 @@ class Window:
             return self._meter.intensity.current(at)
         except CarbonError as error:
             if not self._told:
-                log.warning("emissions are unknown from here on: %s", error)
+                outrun = OUTRUN if self._meter.clock.replay else ""
+                log.warning("emissions are unknown from here on: %s%s", error, outrun)
             self._told = True
             return None
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from lowtide.carbon.signal import IntensitySource
+from lowtide.errors import CarbonError
 from lowtide.params import ScheduleParams
 from lowtide.planning.plan import Plan, plan_work
 from lowtide.planning.profile import WorkProfile
@@ -32,6 +33,18 @@ def plan_start(
         slot_minutes=schedule.slot_minutes,
         profile=profile,
     )
+
+
+def outlasts(source: IntensitySource, plan: Plan) -> str | None:
+    """Of a replay: what follows where the recorded intensity ends before the plan does."""
+    try:
+        source.current(plan.end)
+    except CarbonError as error:
+        return (
+            "the intensity at the end of the work is unknown, so what it emits will be, and the "
+            f"verdict refuses that: lower carbon.replay_speed, or begin earlier ({error})"
+        )
+    return None
 
 
 def spread_start(plan: Plan, schedule: ScheduleParams, jitter: Random) -> datetime:

@@ -94,7 +94,7 @@ def plan_work(
 
     `state`: running work that waits pauses, paused work has to resume; `deviated`: it has waited
     or paused before (see `choose`). Slots beyond the forecast are not used; where the
-    forecast does not hold the work, it runs now.
+    forecast or the time left does not hold the work, it runs now.
 
     Raises:
         DeadlineError: the work does not fit even if it starts now; names the earliest finish.
@@ -104,9 +104,9 @@ def plan_work(
     covered = min(deadline, forecast[-1].end if forecast else now)
     num_slots = int((covered - now) / HOUR / slot_hours + 1e-9)
     baseline = _run_now(forecast, now, work_hours, deadline, profile)
-    if num_slots * slot_hours * profile.fastest < work_hours or work_hours == 0:
-        known = f"{work_hours:.1f} h of work, {num_slots * slot_hours:.1f} h known"
-        return replace(baseline, reason=f"runs now: the forecast does not hold the work ({known})")
+    unplanned = _unplanned(work_hours, num_slots * slot_hours * profile.fastest, covered < deadline)
+    if unplanned is not None:
+        return replace(baseline, reason=f"runs now: {unplanned}")
     outlook = _outlook(forecast, now, num_slots, slot_hours)
     try:
         choice = choose(
@@ -127,6 +127,20 @@ def plan_work(
         sure=sure,
     )
     return _explained(plan, baseline)
+
+
+def _unplanned(work_hours: float, known_hours: float, short: bool) -> str | None:
+    """Why there are no slots to choose from; `short`: the forecast ends before the deadline."""
+    if work_hours == 0:
+        return "there is nothing to do"
+    if known_hours >= work_hours:
+        return None
+    if not short:
+        return "the deadline is near"
+    return (
+        f"the forecast does not hold the work ({work_hours:.1f} h of work, {known_hours:.1f} h "
+        "known)"
+    )
 
 
 def _require_fit(

@@ -16,7 +16,11 @@ from lowtide.tracking.journal import Entry, Journal, Sent, all_journals
 
 EXPERIMENT = "lowtide"
 KEY_TAG = "lowtide.run_key"
-QUICK = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+TERSE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 REFUSED = {
     "INVALID_PARAMETER_VALUE",
     "RESOURCE_ALREADY_EXISTS",
@@ -30,10 +34,23 @@ class SendingError(TrackingError):
     """Not now; the journal keeps what was not sent."""
 
 
-def limit_retries() -> None:
-    """MLflow's client gives up after seconds, not minutes, unless the user has said otherwise."""
-    for name, value in QUICK.items():
+def terse_mlflow() -> Any:
+    """MLflow, whose client gives up after seconds, not minutes, unless the user has said otherwise,
+    and tells of errors alone.
+
+    Raises:
+        SendingError: it is not installed; a folder of that name, as every checkout has, is none.
+    """
+    for name, value in TERSE.items():
         os.environ.setdefault(name, value)
+    with contextlib.suppress(ImportError):
+        import mlflow
+
+        if hasattr(mlflow, "MlflowClient"):
+            for name in ("alembic", "urllib3", "mlflow"):
+                logging.getLogger(name).setLevel(logging.ERROR)
+            return mlflow
+    raise SendingError("mlflow is not installed here")
 
 
 class Sender:
@@ -68,10 +85,7 @@ class Sender:
     def _connect(self) -> None:
         if self._client is not None:
             return
-        limit_retries()
-        mlflow = _installed()
-        for name in ("alembic", "urllib3", "mlflow"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+        mlflow = terse_mlflow()
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
@@ -204,18 +218,10 @@ def _batch(entries: list[Entry]) -> list[Entry]:
     return batch
 
 
-def _installed() -> Any:
-    """MLflow; a folder of that name, as every checkout has, is none.
-
-    Raises:
-        SendingError: it is not installed.
-    """
-    with contextlib.suppress(ImportError):
-        import mlflow
-
-        if hasattr(mlflow, "MlflowClient"):
-            return mlflow
-    raise SendingError("mlflow is not installed here")
+def unmade_database(uri: str) -> Path | None:
+    """The SQLite file of the address where it is not there yet: to ask it would make it."""
+    path = Path(urlsplit(uri).path[1:])
+    return path if uri.startswith("sqlite:///") and not path.exists() else None
 
 
 def _make_whole(uri: str) -> None:
@@ -223,8 +229,8 @@ def _make_whole(uri: str) -> None:
     of a database, which MLflow would refuse for ever."""
     import mlflow
 
-    path = Path(urlsplit(uri).path[1:])
-    if not uri.startswith("sqlite:///") or path.exists():
+    path = unmade_database(uri)
+    if path is None:
         return
     with atomic(path) as temporary:
         mlflow.MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
@@ -238,6 +244,6 @@ def without_password(uri: str) -> str:
 
 def redact(error: Exception, uri: str) -> str:
     """The error's first line without the user and password that `uri` may hold."""
-    first = next(iter(str(error).splitlines()), type(error).__name__)
+    first = first_line(error)
     credentials = urlsplit(uri).netloc.rpartition("@")[0]
     return (first.replace(f"{credentials}@", "") if credentials else first)[:300]
