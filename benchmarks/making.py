@@ -37,11 +37,14 @@ def making_of(
 
 
 def _fits_to_teacher(made: Pipeline) -> float:
-    """Time of the chain's fits over that of the teacher's, by steps that are timed here: of work
-    that was done on another machine, or beside other work, energy does not compare."""
+    """Time of the chain's fits over that of the teacher's, by steps that are timed here and epochs
+    that were done: of work that was done on another machine, or beside other work, energy does not
+    compare."""
     with chdir(made.folder):
         params = load_params(Path("params.yaml"))
         hours = estimate_hours(params, SystemClock())
-    planned = {"distill": params.distill.epochs, "prune": params.prune.epochs}
-    done = sum(hours[one] * made.report(one)["epochs"] / num for one, num in planned.items() if num)
-    return float(done / hours["train"])
+    planned = {one: getattr(params, one).epochs for one in ("train", "distill", "prune")}
+    done = {
+        one: hours[one] * made.report(one)["epochs"] / num for one, num in planned.items() if num
+    }
+    return float((sum(done.values()) - done["train"]) / done["train"])

@@ -55,6 +55,15 @@ def _maker(path: Path) -> str:
     return "the stage that writes it"
 
 
+def make_folder(path: Path) -> Path:
+    """With the folders above it; ArtifactError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(f"cannot make {path}: {error.strerror or error}") from error
+    return path
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; renamed onto it, fsynced, if the body succeeds."""

@@ -18,8 +18,17 @@ class Guest(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         if self.training and torch.is_grad_enabled() and TAKEN.exists():
-            raise RuntimeError("CUDA out of memory.\nTried to allocate 2.00 GiB")
+            raise _raised(TAKEN.read_text(encoding="utf-8"))
         return self.layers(images)  # type: ignore[no-any-return]
+
+
+def _raised(by: str) -> Exception:
+    if by == "disk":
+        return OSError(28, "No space left on device")
+    error = RuntimeError("CUDA out of memory.\nTried to allocate 2.00 GiB")
+    if by == "network":  # while it deals with a file that is not there, which is its own matter
+        error.__context__ = FileNotFoundError(2, "No such file or directory")
+    return error
 
 
 def guest(channels: int, _size: tuple[int, int], num_classes: int) -> nn.Module:

@@ -62,12 +62,13 @@ def of_trial(number: int, kind: str) -> list[dict[str, str]]:
     return [one for one in entries if one["kind"] == kind]
 
 
+@pytest.mark.parametrize("by", ["", "network"])
 def test_what_a_network_raises_ends_its_trial_and_the_next_one_runs(
-    searchable: Searchable, capsys: pytest.CaptureFixture[str]
+    searchable: Searchable, capsys: pytest.CaptureFixture[str], by: str
 ) -> None:
     """Not so many starts of the search with the same error."""
     with searcher(searchable(**GUEST)) as search:
-        TAKEN.touch()
+        TAKEN.write_text(by)
         assert search.run(search.study.ask()) == "failed"
         TAKEN.unlink()
         assert search.study.take_over() is None
@@ -90,6 +91,27 @@ def test_what_no_configuration_is_to_blame_for_leaves_the_trial_as_it_stands(
             search.run(trial)
         assert [one["status"] for one in of_trial(0, "end")] == ["SCHEDULED"]
         assert search.study.trials()[0].state == "unfinished"
+
+
+def test_a_full_disk_ends_the_search_in_one_line_and_leaves_the_trial(
+    searchable: Searchable,
+) -> None:
+    with searcher(searchable(**GUEST)) as search:
+        TAKEN.write_text("disk")
+        with pytest.raises(ArtifactError, match=r"file of trial 0 .* No space left on device"):
+            search.run(search.study.ask())
+        assert search.study.trials()[0].state == "unfinished"
+
+
+def test_a_file_in_the_place_of_a_trials_folder_ends_the_search_in_one_line(
+    searchable: Searchable,
+) -> None:
+    with searcher(searchable(), UNSEEN) as search:
+        trial = search.study.ask()
+        search.worker.folder.mkdir(parents=True, exist_ok=True)
+        (search.worker.folder / "0").touch()
+        with pytest.raises(ArtifactError, match=r"cannot make .*/0: File exists"):
+            search.run(trial)
 
 
 def test_a_network_that_another_surpasses_is_not_trained(searchable: Searchable) -> None:

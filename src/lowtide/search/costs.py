@@ -3,7 +3,6 @@
 import time
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from lowtide import artifacts
@@ -83,7 +82,8 @@ def _reference(worker: Worker) -> Reference:
 def _measured(worker: Worker, reference: Reference, purse: Purse) -> Costs:
     params = worker.params
     before_g = _grams(purse)
-    found = joules(export(*untrained(params), _folder(worker), params), reference, params)
+    folder = artifacts.make_folder(worker.folder / "base")
+    found = joules(export(*untrained(params), folder, params), reference, params)
     overhead_g = _grams(purse) - before_g
     fit_g = _fit_g(worker, purse)
     settings = params.search
@@ -109,9 +109,3 @@ def _fit_g(worker: Worker, purse: Purse) -> float:
 def _grams(purse: Purse) -> float:
     purse.look()
     return purse.trial_g
-
-
-def _folder(worker: Worker) -> Path:
-    folder = worker.folder / "base"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from lowtide.errors import (
+    ArtifactError,
     CarbonError,
     DataError,
     LowtideError,
@@ -61,6 +62,11 @@ def _ending(chain: Chain) -> Through | Stopped:
     taken over and raise it for ever; whether it is the machine, the next trials tell."""
     try:
         return chain.through()
+    except OF_THE_DISK as raised:
+        raise ArtifactError(
+            f"a file of trial {chain.trial.number} cannot be used: {_reason(raised)}: mend that, "
+            "and start the search again, which goes on with the trial"
+        ) from raised
     except Exception as raised:
         if _concerns_the_search(raised):
             raise
@@ -68,8 +74,9 @@ def _ending(chain: Chain) -> Through | Stopped:
 
 
 def _concerns_the_search(raised: Exception) -> bool:
-    cause = raised.__context__ or raised  # of ours, which say what cannot be written
-    return isinstance(raised, OF_THE_SEARCH) or isinstance(cause, OF_THE_DISK)
+    """Our own errors say in one line what the disk has said; what a network raises is its own."""
+    of_ours = isinstance(raised, LowtideError) and isinstance(raised.__context__, OF_THE_DISK)
+    return of_ours or isinstance(raised, OF_THE_SEARCH)
 
 
 def _tell(worker: Worker, trial: Trial, run: Run, ending: Through | Stopped, purse: Purse) -> str:

@@ -111,9 +111,7 @@ class Worker:
         return f"{self.study.id}-search-{part}"
 
     def folder_of(self, trial: Trial) -> Path:
-        folder = self.folder / str(trial.number)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return artifacts.make_folder(self.folder / str(trial.number))
 
     def forget(self, trial: Trial) -> None:
         shutil.rmtree(self.folder / str(trial.number), ignore_errors=True)

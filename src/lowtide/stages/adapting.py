@@ -72,14 +72,16 @@ class Technique:
         own = before[self._before_as]
         self._figures |= {"projected": own, "before": own}
         return [
-            one[served_as(one, self._params.quantize.val_accuracy_drop_max)] for one in found
+            one[self._served_as(one, self._params.quantize.val_accuracy_drop_max)] for one in found
         ]  # untrained: what they lose against the teacher says nothing
 
     def _precision(self, files: dict[str, Measured]) -> str:
-        """What `quantize` would publish."""
         fp32, teacher = files[FLOAT].accuracy, self._figures["teacher"].accuracy
         params = self._params
-        return served_as(files, drop_allowed(fp32, teacher, params.quantize, params.compress))
+        return self._served_as(files, drop_allowed(fp32, teacher, params.quantize, params.compress))
+
+    def _served_as(self, files: dict[str, Measured], drop_max: float) -> str:
+        return served_as(files, drop_max, self._params.compress.roll_back)
 
     def report(self) -> dict[str, Any]:
         decisions = {name: one.to_json() for name, one in self._decisions.items()}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lowtide import artifacts
 from lowtide.compression.compare import accuracy
+from lowtide.compression.keep import decide
 from lowtide.compression.onnx_export import export_onnx
 from lowtide.compression.quick import quick_int8
 from lowtide.data.arrays import drawn, load_split
@@ -81,9 +82,11 @@ def measure(networks: Mapping[int, Files], params: Params) -> dict[int, dict[str
     return found
 
 
-def served_as(files: Mapping[str, Measured], drop_max: float) -> str:
-    """float, or int8 where that takes less and loses no more than `drop_max`."""
+def served_as(files: Mapping[str, Measured], drop_max: float, roll_back: bool) -> str:
+    """What `quantize` would publish, if it left all layers in one precision."""
     plain, int8 = files[FLOAT], files.get(INT8)
-    if int8 is None or plain.accuracy - int8.accuracy > drop_max:
+    if int8 is None:
         return FLOAT
-    return INT8 if times_less(plain.turns, int8.turns) > 1 else FLOAT
+    saved = times_less(plain.turns, int8.turns)
+    found = decide(int8.accuracy, plain.accuracy, drop_max, saved)
+    return INT8 if found.kept or not roll_back else FLOAT
