@@ -143,6 +143,7 @@ def test_a_killed_workers_trial_is_taken_over_by_another(
     assert len(parts) == 2
     assert min(parts) > 0
     assert found["trials"][0]["emissions_g"] == pytest.approx(sum(parts))
+    assert found["spent_g"] <= 1.05 * budget_g
 
 
 def test_a_server_that_goes_away_and_comes_back(
@@ -162,3 +163,4 @@ def test_a_server_that_goes_away_and_comes_back(
     found = report(workers.start(0, budget_g))
     assert found["trials"][0]["state"] == "complete"
     assert found["spent_g"] == pytest.approx(workers.ledgers_g())
+    assert found["spent_g"] <= 1.05 * budget_g
