@@ -79,7 +79,7 @@ def _warm_up(path: Path, model: OnnxModel, num_images: int) -> tuple[Signature, 
         took_s[size] = min(core_s, took_s.get(size, core_s))
     if not _are_logits(logits, num_images):
         raise ModelError(
-            f"{path} gives {_described(logits)}: expected finite logits [N, classes] of numbers"
+            f"{path} gives {_described(logits)}: expected finite logits [N, K] of 2 classes or more"
         )
     signature = Signature(
         model.input_name, model.pixel_type, (channels, height, width), model.output_name,
@@ -91,7 +91,7 @@ def _warm_up(path: Path, model: OnnxModel, num_images: int) -> tuple[Signature, 
 def _image_shape(path: Path, model: OnnxModel) -> tuple[int, int, int]:
     batch, *image = model.input_shape
     sides = [side for side in image if isinstance(side, int)]
-    if isinstance(batch, int) or len(sides) != 3 or sides[0] not in (1, 3):
+    if isinstance(batch, int) or len(sides) != 3 or sides[0] not in (1, 3) or 0 in sides:
         raise ModelError(
             f"{path} takes {model.input_shape}: export it with any number of images of one size "
             "and 1 or 3 channels"
@@ -100,12 +100,13 @@ def _image_shape(path: Path, model: OnnxModel) -> tuple[int, int, int]:
 
 
 def _are_logits(found: Any, num_images: int) -> bool:
-    """A graph may also give sequences, text, or NaN."""
+    """A graph may also give sequences, text, NaN, or nothing to choose from."""
     return (
         isinstance(found, np.ndarray)
         and found.dtype.kind in "fiu"
         and found.ndim == 2
         and len(found) == num_images
+        and found.shape[1] > 1
         and bool(np.isfinite(found).all())
     )
 
