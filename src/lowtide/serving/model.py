@@ -1,6 +1,5 @@
 """A file that may be served: checked before anything runs in it, opened, and warmed up."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from lowtide.artifacts import file_sha256
 from lowtide.errors import ArtifactError, ModelError
 from lowtide.runtime.onnx_file import check_file
 from lowtide.runtime.onnx_model import OnnxModel
@@ -48,7 +48,7 @@ class ServedModel:
                 that no standard knows, or is no classifier of images in batches of any size.
         """
         check_file(path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = file_sha256(path)
         try:
             model = OnnxModel(path, num_threads)
             signature, cost = _warm_up(path, model, warm_up_images)
