@@ -1,5 +1,6 @@
 """Tiny models, and what a run hands to a real registry in SQLite."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,14 @@ def put(
     )  # fmt: skip
 
 
-def put_folder(store: str, folder: Path, sha256: str | None) -> str:
+def put_folder(
+    store: str, folder: Path, sha256: str | None, tags: Mapping[str, str] | None = None
+) -> str:
     """Make a folder the champion as it is, without what MLflow writes; its version."""
     client = client_of(store)
     client.create_registered_model(MODEL)
-    tags = {} if sha256 is None else {SHA256: sha256}
-    version = str(client.create_model_version(MODEL, str(folder), tags=tags).version)
+    known = {**(tags or {}), **({} if sha256 is None else {SHA256: sha256})}
+    version = str(client.create_model_version(MODEL, str(folder), tags=known).version)
     client.set_registered_model_alias(MODEL, CHAMPION, version)
     return version
 

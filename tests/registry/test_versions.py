@@ -2,14 +2,19 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lowtide.artifacts import CHAMPION, CHAMPION_ONNX, file_sha256
 from lowtide.errors import ModelError
+from lowtide.pipeline import pipeline_metrics
 from lowtide.registry import fetch_champion
-from lowtide.registry.versions import version_file
+from lowtide.registry.versions import version_file, version_tags
 from tests.registry.stores import client_of, put_folder, write_model
+from tests.report.conftest import reports
+
+__all__ = ["reports"]
 
 
 @pytest.fixture
@@ -57,3 +62,9 @@ def test_a_champion_that_is_another_file_is_not_fetched(store: str, registered: 
         fetch_champion(store)
     assert not CHAMPION.exists()
     assert not CHAMPION_ONNX.exists()
+
+
+def test_tags_tell_joules_and_the_batches_that_took_them(reports: dict[str, Any]) -> None:
+    tags = version_tags({"passed": True, "reasons": []}, "", pipeline_metrics(reports))
+    joules, images = tags["lowtide.inference_energy_j"], tags["lowtide.inference_batch_size"]
+    assert (joules, images) == ("0.002", "8")

@@ -56,3 +56,17 @@ def test_what_is_no_model_is_not_given(
     with pytest.raises(ModelError, match="is not valid ONNX"):
         download(store, champion(store), checkout / "served.onnx")
     assert not (checkout / "served.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "batch_size"),
+    [("64", 64), (None, None), ("0", None), ("nan", None),
+     ("inf", None), ("many", None)],
+)  # fmt: skip
+def test_joules_are_of_batches_of_a_size_that_is_known_or_not(
+    store: str, registered: Path, said: str | None, batch_size: int | None
+) -> None:
+    tags = {} if said is None else {"lowtide.inference_batch_size": said}
+    put_folder(store, registered.parent, None, {**tags, "lowtide.inference_energy_j": "0.01"})
+    figures = champion(store).figures
+    assert (figures.inference_energy_j, figures.batch_size) == (0.01, batch_size)

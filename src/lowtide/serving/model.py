@@ -19,10 +19,14 @@ WARM_UP_RUNS = 3
 
 @dataclass(frozen=True)
 class Figures:
-    """What was recorded of a model before it was served; None is unknown."""
+    """What was recorded of a model before it was served; None is unknown.
+
+    `batch_size`: images of the batches by which the joules were recorded.
+    """
 
     accuracy: float | None = None
     inference_energy_j: float | None = None
+    batch_size: int | None = None
 
 
 class ServedModel:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,7 +33,10 @@ def look(uri: str, alias: str) -> Entry | None:
     if version is None:
         return None
     tags = version.tags
-    figures = Figures(_number(tags, "test_accuracy"), _number(tags, "inference_energy_j"))
+    figures = Figures(
+        _number(tags, "test_accuracy"), _number(tags, "inference_energy_j"),
+        _count(tags, "inference_batch_size"),
+    )  # fmt: skip
     return Entry(str(version.version), tags.get(SHA256), figures)
 
 
@@ -65,3 +69,8 @@ def _number(tags: Mapping[str, str], name: str) -> float | None:
         return float(tags[f"lowtide.{name}"])
     except (KeyError, ValueError):
         return None
+
+
+def _count(tags: Mapping[str, str], name: str) -> int | None:
+    value = _number(tags, name)
+    return int(value) if value is not None and 1 <= value < inf else None
