@@ -16,6 +16,7 @@ from lowtide import artifacts
 from lowtide.data.arrays import drawn, load_split
 from lowtide.errors import ArtifactError, DataError, LowtideError, first_line
 from lowtide.serving.drift import image_statistics
+from lowtide.serving.model import Figures
 from lowtide.serving.watch import Found, judge_served
 
 EVENT, RESOURCE = "lowtide.drift", "lowtide.serving"
@@ -78,8 +79,7 @@ def compare_served(
         trained = drawn(load_split(artifacts.DATA, "train"), COMPARED, seed=0)
         return judge_served(
             served, image_statistics(np.asarray(trained.images)), trained.labels,
-            recorded_energy_j=_gated_energy_j(), distance_max=distance_max,
-            energy_ratio_max=energy_ratio_max,
+            gated=_gated(), distance_max=distance_max, energy_ratio_max=energy_ratio_max,
         )  # fmt: skip
     except LowtideError as error:
         return Failed(message=str(error))
@@ -95,11 +95,11 @@ def tell(found: Found) -> None:
         )  # fmt: skip
 
 
-def _gated_energy_j() -> float | None:
-    """Of the checkout's own evaluation; None where it has none."""
+def _gated() -> Figures:
+    """Of the checkout's own evaluation; unknown where it has none."""
     try:
         report = artifacts.read_json(artifacts.report_path("evaluate"))
-        value: float | None = report["candidates"][report["model"]]["inference_energy_j"]
+        own = report["candidates"][report["model"]]
+        return Figures(own["accuracy"], own["inference_energy_j"], own["batch_size"])
     except (ArtifactError, KeyError):
-        return None
-    return value
+        return Figures()

@@ -51,6 +51,7 @@ def pipeline_metrics(reports: Reports) -> dict[str, float]:
         "training_emissions_g": total(reports, "emissions_g"),
         "run_now_emissions_g": total(reports, "run_now_emissions_g"),
         "inference_energy_j": chosen["inference_energy_j"],
+        "inference_batch_size": chosen["batch_size"],  # images of the batches that took it
         "inference_latency_ms_p50": chosen["latency_ms_p50"],
         "model_size_bytes": chosen["size_bytes"],
     }

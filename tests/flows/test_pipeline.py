@@ -19,6 +19,7 @@ METRICS = {
     "training_emissions_g",
     "run_now_emissions_g",
     "inference_energy_j",
+    "inference_batch_size",
     "inference_latency_ms_p50",
     "model_size_bytes",
 }

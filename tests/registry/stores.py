@@ -1,5 +1,6 @@
 """Tiny models, and what a run hands to a real registry in SQLite."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from lowtide.artifacts import file_sha256
-from lowtide.registry import Reason, RegisteredVersion, register
+from lowtide.registry import CHAMPION, MODEL, Reason, RegisteredVersion, register
+from lowtide.registry.client import SHA256
 
 EXAMPLE = np.zeros((2, 1, 2, 2), np.uint8)
 
@@ -44,6 +46,18 @@ def put(
         judged_against=None if against is None else file_sha256(against),
         card="a card", input_example=EXAMPLE, metrics={"test_accuracy": 0.5}, forced=forced,
     )  # fmt: skip
+
+
+def put_folder(
+    store: str, folder: Path, sha256: str | None, tags: Mapping[str, str] | None = None
+) -> str:
+    """Make a folder the champion as it is, without what MLflow writes; its version."""
+    client = client_of(store)
+    client.create_registered_model(MODEL)
+    known = {**(tags or {}), **({} if sha256 is None else {SHA256: sha256})}
+    version = str(client.create_model_version(MODEL, str(folder), tags=known).version)
+    client.set_registered_model_alias(MODEL, CHAMPION, version)
+    return version
 
 
 def client_of(store: str) -> Any:

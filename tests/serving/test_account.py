@@ -50,12 +50,13 @@ def test_joules_and_grams_of_late(metrics: Metrics, intensity: PresentIntensity)
     window = CountingWindow([source])
     for energy_j in (108.0, 116.0):
         account.note_request()
-        account.note_run(4, 0.001, 1.5)
+        account.note_run(3, 0.001)
+        account.note_run(1, 0.001)
         source.energy_j = energy_j
         account.sample(window)
     assert account.lately.request_energy_j == pytest.approx(8)
     assert account.lately.image_energy_j == pytest.approx(2)
-    assert account.lately.batch_cost_ratio == pytest.approx(1.5)
+    assert account.lately.batch_images == 2
     in_runtime = account.lately.inference_energy_j
     assert in_runtime is not None
     assert 0 < in_runtime < 2, "HTTP has its part"
@@ -75,7 +76,7 @@ def test_what_opening_a_model_took_is_not_its_answers(
     for energy_j, begins in ((108.0, False), (508.0, True), (510.0, False)):
         if begins:
             account.begin_anew()
-        account.note_run(1, 0.001, 1.0)
+        account.note_run(1, 0.001)
         source.energy_j = energy_j
         account.sample(window)
         told.append(account.lately.image_energy_j)

@@ -105,6 +105,36 @@ def text(path: Path) -> Path:
     )
 
 
+def no_classes(path: Path) -> Path:
+    return with_classes(path, 0)
+
+
+def one_class(path: Path) -> Path:
+    return with_classes(path, 1)
+
+
+def with_classes(path: Path, num_classes: int) -> Path:
+    model = onnx.load(path)
+    for name, end in (("begin", 0), ("end", num_classes), ("axis", 1)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array([end]), name))
+    onnx.save(model, path)
+    node = helper.make_node("Slice", ["scores", "begin", "end", "axis"], ["few"])
+    value = helper.make_tensor_value_info("few", TensorProto.FLOAT, ["n", num_classes])
+    return with_output(path, node, value)
+
+
+def no_pixels(path: Path) -> Path:
+    """Their sum is 0 in each channel, and so are the logits."""
+    model = onnx.load(write_classifier(path, side=0, width=3))
+    cast, flatten, head = (model.graph.node[place] for place in (0, 4, 5))
+    total = helper.make_node("ReduceSum", ["float", "sides"], ["pooled"])
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), "sides"))
+    del model.graph.node[:]
+    model.graph.node.extend([cast, total, flatten, head])
+    onnx.save(model, path)
+    return path
+
+
 def broken_metadata(path: Path) -> Path:
     model = onnx.load(path)
     helper.set_model_props(model, {"lowtide.mean": "{", "lowtide.std": "[1, 2, 3]"})
@@ -128,6 +158,9 @@ def broken_metadata(path: Path) -> Path:
         (not_finite, "finite logits"),
         (a_sequence, "gives list: expected"),
         (text, "expected finite logits"),
+        (no_classes, r"gives float32 \[1, 0\]: expected .* 2 classes or more"),
+        (one_class, r"gives float32 \[1, 1\]: expected .* 2 classes or more"),
+        (no_pixels, "images of one size"),
         (broken_metadata, "not lists of numbers"),
     ],
 )

@@ -15,6 +15,9 @@ import pytest
 from PIL import Image
 
 from lowtide.runtime.onnx_model import OnnxModel
+from lowtide.serving.account import EnergyAccount, Used
+from lowtide.serving.cores import BatchCost
+from lowtide.serving.model import Figures, ServedModel
 from lowtide.serving.server import listening
 from lowtide.serving.tiers import TierParams, Tiers
 from tests.runtime.files import write_classifier
@@ -161,6 +164,23 @@ def test_statistics_tell_of_images_without_keeping_them(served: Served) -> None:
     content = served.client.get("/statistics").json()
     assert len(content["statistics"]) == len(content["labels"]) >= 3
     assert len(content["statistics"][0]) == 6
+
+
+@pytest.mark.parametrize(("batch_size", "ratio"), [(1, 1.0), (None, None)])
+def test_statistics_tell_what_batches_cost_beside_those_that_were_recorded(
+    path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int | None, ratio: float | None
+) -> None:
+    """Recorded at batches of one image, and images came alone."""
+    monkeypatch.setattr(EnergyAccount, "sample", lambda *_: None)
+    figures = Figures(inference_energy_j=0.01, batch_size=batch_size)
+    with serving(settings_of(path.parent, path)) as running:
+        running.service.put(
+            "champion", ServedModel.open(path, name=NAME, figures=figures, num_threads=1)
+        )
+        running.service.account.lately = Used(num_images=300, num_batches=300)
+        content = running.client.get("/statistics").json()
+    assert (content["batch_images"], content["batch_cost_ratio"]) == (1.0, ratio)
+    assert BatchCost(**content["batch_cost"]).largest == 1
 
 
 def test_without_the_key_only_health_is_open(path: Path) -> None:

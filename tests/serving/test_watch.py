@@ -7,25 +7,29 @@ import pytest
 
 from lowtide.errors import DataError
 from lowtide.serving.drift import image_statistics
+from lowtide.serving.model import Figures
 from lowtide.serving.watch import Found, judge_served
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.integers(0, 256, (1000, 1, 8, 8), dtype=np.uint8)
 LABELS = GENERATOR.integers(0, 4, 1000)
+UNKNOWN = Figures()
 
 
-def judged(recorded_energy_j: float | None = None, **changes: Any) -> Found:
+def judged(gated: Figures = UNKNOWN, **changes: Any) -> Found:
     served: dict[str, Any] = {
         "statistics": image_statistics(IMAGES[:500]).tolist(),
         "labels": LABELS[:500].tolist(),
         "inference_energy_j": 0.02,
         "recorded_inference_energy_j": 0.01,
         "batch_cost_ratio": 1.0,
+        "batch_images": 1.0,
+        "batch_cost": {"one_s": 4.2, "largest_s": 67.2, "largest": 64},
         "num_images": 500,
     }
     return judge_served(
         served | changes, image_statistics(IMAGES), LABELS,
-        recorded_energy_j=recorded_energy_j, distance_max=0.2, energy_ratio_max=3.0,
+        gated=gated, distance_max=0.2, energy_ratio_max=3.0,
     )  # fmt: skip
 
 
@@ -65,8 +69,14 @@ def test_images_that_come_alone_may_take_what_small_batches_take() -> None:
     assert judged(inference_energy_j=0.05, batch_cost_ratio=2.5).energy_ratio == 2.0
 
 
-def test_the_checkouts_own_figure_stands_in_where_the_registry_has_none() -> None:
-    assert judged(0.005, recorded_inference_energy_j=None).energy_ratio == 4.0
+@pytest.mark.parametrize(("batch_size", "ratio"), [(1, 4.0), (64, 1.0), (None, None)])
+def test_the_checkouts_own_figure_stands_in_where_the_registry_has_none(
+    batch_size: int | None, ratio: float | None
+) -> None:
+    """Images came alone, and take 4 times as much as in batches of 64."""
+    gated = Figures(inference_energy_j=0.005, batch_size=batch_size)
+    found = judged(gated, recorded_inference_energy_j=None, batch_cost_ratio=None)
+    assert found.energy_ratio == (None if ratio is None else pytest.approx(ratio))
 
 
 def test_a_server_that_has_seen_nothing_tells_nothing() -> None:
@@ -81,6 +91,6 @@ def test_the_answer_of_another_server_is_said_to_be_that(served: Any) -> None:
     with pytest.raises(DataError, match="not that of `lowtide serve`") as caught:
         judge_served(
             served, image_statistics(IMAGES), LABELS,
-            recorded_energy_j=None, distance_max=0.2, energy_ratio_max=3.0,
+            gated=UNKNOWN, distance_max=0.2, energy_ratio_max=3.0,
         )  # fmt: skip
     assert len(str(caught.value).splitlines()) == 1

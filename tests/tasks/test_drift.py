@@ -80,14 +80,17 @@ def test_what_is_served_is_compared_with_this_checkout(checkout: Path) -> None:
     np.save(artifacts.DATA / "train_images.npy", images)
     np.save(artifacts.DATA / "train_labels.npy", labels)
     artifacts.REPORTS.mkdir()
-    report = {"model": "int8", "candidates": {"int8": {"inference_energy_j": 0.001}}}
+    own = {"accuracy": 0.9, "inference_energy_j": 0.001, "batch_size": 1}
+    report = {"model": "int8", "candidates": {"int8": own}}
     artifacts.report_path("evaluate").write_text(json.dumps(report))
     served = {
         "statistics": image_statistics(images[:300] // 4).tolist(),
         "labels": labels[:300].tolist(),
         "inference_energy_j": 0.01,
         "recorded_inference_energy_j": None,
-        "batch_cost_ratio": 1.0,
+        "batch_cost_ratio": None,
+        "batch_images": 1.0,
+        "batch_cost": {"one_s": 4.2, "largest_s": 67.2, "largest": 64},
         "num_images": 300,
     }
     found = compare_served.fn(served, 0.2, 3.0)

@@ -1,13 +1,12 @@
 """The champion's file, brought here so that a candidate can be held against it."""
 
-from pathlib import Path
+import shutil
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from lowtide.artifacts import CHAMPION, CHAMPION_ONNX, atomic, file_sha256, write_json
-from lowtide.errors import ArtifactError
 from lowtide.registry.client import SHA256, find_champion, open_registry
-from lowtide.registry.versions import FILE
+from lowtide.registry.versions import version_file
 from lowtide.tracking.sender import unmade_database
 
 
@@ -18,7 +17,7 @@ def fetch_champion(uri: str, unless: str | None = None) -> int | None:
     lowtide has not registered it. A champion whose sha256 is `unless` leaves all as it is.
 
     Raises:
-        ArtifactError: the file that the registry gives is not the one that was promoted.
+        ModelError: the file that the registry gives is not the one that was promoted.
         TrackingError: the server does not answer; the files stay as they were.
     """
     if unmade_database(uri) is not None:
@@ -31,7 +30,7 @@ def fetch_champion(uri: str, unless: str | None = None) -> int | None:
         if digest is not None and digest == unless:
             return version
         if digest is not None and not _is_here(digest):
-            _download(uri, client, champion)
+            _download(uri, client, champion.version, digest)
     return _record(version, digest)
 
 
@@ -46,18 +45,8 @@ def _is_here(digest: str) -> bool:
     return CHAMPION_ONNX.exists() and digest == file_sha256(CHAMPION_ONNX)
 
 
-def _download(uri: str, client: Any, champion: Any) -> None:
-    from mlflow.artifacts import download_artifacts
-
-    source = client.get_model_version_download_uri(champion.name, champion.version)
+def _download(uri: str, client: Any, version: str, digest: str) -> None:
     with TemporaryDirectory() as folder:
-        path = Path(
-            download_artifacts(f"{source.rstrip('/')}/{FILE}", dst_path=folder, tracking_uri=uri)
-        )
-        if file_sha256(path) != champion.tags.get(SHA256):
-            raise ArtifactError(
-                f"version {champion.version} of {champion.name} is not the file of its tag "
-                f"{SHA256}: go back with `make rollback`"
-            )
+        path = version_file(client, uri, version, digest, folder)
         with atomic(CHAMPION_ONNX) as temporary:
-            temporary.write_bytes(path.read_bytes())
+            shutil.copyfile(path, temporary)

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from lowtide.artifacts import file_sha256
+from lowtide.errors import ModelError
 from lowtide.registry.client import MODEL, SHA256, create_model
 
 DESCRIPTION_MAX = 5000  # characters that MLflow's tables hold
 CARD, FILE = "README.md", "model.onnx"  # beside what MLflow writes, as it names it
+GO_BACK = "give its alias to another version, a champion's by `make rollback`"
 
 
 def find_version(client: Any, digest: str, passed: bool) -> Any:
@@ -42,6 +45,28 @@ def create_version(
         MODEL, info.model_uri, info.run_id, tags=tags,
         description=card[:DESCRIPTION_MAX], model_id=info.model_id,
     )  # fmt: skip
+
+
+def version_file(client: Any, uri: str, version: str, sha256: str | None, folder: str) -> Path:
+    """Its ONNX file, brought into `folder` with what MLflow keeps beside it.
+
+    Raises:
+        ModelError: it has none or several, or another one than that of `sha256`.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    source = client.get_model_version_download_uri(MODEL, version)
+    found = Path(download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=uri))
+    files = [found] if found.suffix == ".onnx" else sorted(found.rglob(FILE))
+    if len(files) != 1:
+        raise ModelError(f"version {version} of {MODEL} holds {len(files)} {FILE}: {GO_BACK}")
+    digest = file_sha256(files[0])
+    if sha256 not in (None, digest):
+        raise ModelError(
+            f"version {version} of {MODEL} is not the file that was registered: its SHA-256 begins "
+            f"{digest[:12]}, the tag {sha256[:12]}: {GO_BACK}"
+        )
+    return files[0]
 
 
 def _log_model(

@@ -1,6 +1,5 @@
 """What a study is of: two searches go on with one study only where all of it is the same."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -83,4 +82,4 @@ def _text(value: object) -> str:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:SHORT]
+    return artifacts.file_sha256(path)[:SHORT]

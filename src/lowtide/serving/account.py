@@ -6,7 +6,6 @@ import time
 from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
-from math import isfinite
 
 from lowtide.energy.counting import CountingWindow
 from lowtide.energy.process_tree import ProcessTreeSource
@@ -20,15 +19,14 @@ KEPT = 12  # intervals that "lately" is
 
 @dataclass
 class Used:
-    """Of one interval, or summed. `runtime_s` are core-seconds in ONNX Runtime, about;
-    `as_recorded`: as many images in batches as they are recorded by would take as much, or NaN."""
+    """Of one interval, or summed. `runtime_s` are core-seconds in ONNX Runtime, about."""
 
     energy_j: float = 0.0
     cpu_s: float = 0.0
     runtime_s: float = 0.0
     num_requests: int = 0
     num_images: int = 0
-    as_recorded: float = 0.0
+    num_batches: int = 0
 
     @property
     def request_energy_j(self) -> float | None:
@@ -47,10 +45,9 @@ class Used:
         return self.energy_j * min(self.runtime_s / self.cpu_s, 1.0) / self.num_images
 
     @property
-    def batch_cost_ratio(self) -> float | None:
-        """What an image took in batches of these sizes, over what it takes in recorded ones."""
-        known = self.num_images and isfinite(self.as_recorded)
-        return self.as_recorded / self.num_images if known else None
+    def batch_images(self) -> float | None:
+        """Images of a batch, on average."""
+        return self.num_images / self.num_batches if self.num_batches else None
 
 
 class EnergyAccount:
@@ -74,11 +71,12 @@ class EnergyAccount:
         with self._lock:
             self._open.num_requests += 1
 
-    def note_run(self, num_images: int, core_s: float, over_recorded: float) -> None:
+    def note_run(self, num_images: int, core_s: float) -> None:
+        """Of one batch."""
         with self._lock:
             self._open.num_images += num_images
+            self._open.num_batches += 1
             self._open.runtime_s += core_s
-            self._open.as_recorded += num_images * over_recorded
 
     def begin_anew(self) -> None:
         """Another model answers: what opening it took, and what the one before took, is not its

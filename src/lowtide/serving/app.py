@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -183,7 +184,9 @@ def _for_people(app: FastAPI, service: Service) -> None:
             "labels": labels.tolist(),
             "inference_energy_j": lately.inference_energy_j,
             "recorded_inference_energy_j": model.figures.inference_energy_j,
-            "batch_cost_ratio": lately.batch_cost_ratio,
+            "batch_cost_ratio": model.cost.ratio(lately.batch_images, model.figures.batch_size),
+            "batch_images": lately.batch_images,
+            "batch_cost": asdict(model.cost),
             "energy_provenance": service.account.provenance,
             "num_images": lately.num_images,
         }

@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import nan
 from time import process_time, thread_time
 
 import numpy as np
-
-RECORDED = 64  # images of a batch by which joules are recorded: `evaluate.batch_size`, by default
 
 
 def timed(
@@ -30,13 +27,18 @@ class BatchCost:
     largest_s: float
     largest: int
 
-    def over_recorded(self, num_images: int) -> float:
-        """What an image takes in a batch of so many, over what it takes in one of `RECORDED`; NaN
-        where only one size was timed, or the clock could not tell."""
-        if self.largest == 1 or self.largest_s <= 0:
-            return nan
-        return self._batch_s(num_images) / num_images / (self._batch_s(RECORDED) / RECORDED)
+    def ratio(self, num_images: float | None, recorded: int | None) -> float | None:
+        """What an image takes in batches of so many, or so many on average, over what it takes in
+        batches of `recorded`; None where either is unknown, only one size was timed, or the clock
+        could not tell."""
+        if not num_images or not recorded:
+            return None
+        if num_images == recorded:
+            return 1.0
+        if self.largest == 1 or min(self.one_s, self.largest_s) <= 0:
+            return None
+        return self._image_s(num_images) / self._image_s(recorded)
 
-    def _batch_s(self, num_images: int) -> float:
+    def _image_s(self, num_images: float) -> float:
         each_s = max((self.largest_s - self.one_s) / (self.largest - 1), 0.0)
-        return self.one_s + each_s * (num_images - 1)
+        return (self.one_s + each_s * (num_images - 1)) / num_images

@@ -1,6 +1,5 @@
 """A file that may be served: checked before anything runs in it, opened, and warmed up."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from lowtide.artifacts import file_sha256
 from lowtide.errors import ArtifactError, ModelError
 from lowtide.runtime.onnx_file import check_file
 from lowtide.runtime.onnx_model import OnnxModel
@@ -19,10 +19,14 @@ WARM_UP_RUNS = 3
 
 @dataclass(frozen=True)
 class Figures:
-    """What was recorded of a model before it was served; None is unknown."""
+    """What was recorded of a model before it was served; None is unknown.
+
+    `batch_size`: images of the batches by which the joules were recorded.
+    """
 
     accuracy: float | None = None
     inference_energy_j: float | None = None
+    batch_size: int | None = None
 
 
 class ServedModel:
@@ -48,7 +52,7 @@ class ServedModel:
                 that no standard knows, or is no classifier of images in batches of any size.
         """
         check_file(path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = file_sha256(path)
         try:
             model = OnnxModel(path, num_threads)
             signature, cost = _warm_up(path, model, warm_up_images)
@@ -79,7 +83,7 @@ def _warm_up(path: Path, model: OnnxModel, num_images: int) -> tuple[Signature, 
         took_s[size] = min(core_s, took_s.get(size, core_s))
     if not _are_logits(logits, num_images):
         raise ModelError(
-            f"{path} gives {_described(logits)}: expected finite logits [N, classes] of numbers"
+            f"{path} gives {_described(logits)}: expected finite logits [N, K] of 2 classes or more"
         )
     signature = Signature(
         model.input_name, model.pixel_type, (channels, height, width), model.output_name,
@@ -91,7 +95,7 @@ def _warm_up(path: Path, model: OnnxModel, num_images: int) -> tuple[Signature, 
 def _image_shape(path: Path, model: OnnxModel) -> tuple[int, int, int]:
     batch, *image = model.input_shape
     sides = [side for side in image if isinstance(side, int)]
-    if isinstance(batch, int) or len(sides) != 3 or sides[0] not in (1, 3):
+    if isinstance(batch, int) or len(sides) != 3 or sides[0] not in (1, 3) or 0 in sides:
         raise ModelError(
             f"{path} takes {model.input_shape}: export it with any number of images of one size "
             "and 1 or 3 channels"
@@ -100,12 +104,13 @@ def _image_shape(path: Path, model: OnnxModel) -> tuple[int, int, int]:
 
 
 def _are_logits(found: Any, num_images: int) -> bool:
-    """A graph may also give sequences, text, or NaN."""
+    """A graph may also give sequences, text, NaN, or nothing to choose from."""
     return (
         isinstance(found, np.ndarray)
         and found.dtype.kind in "fiu"
         and found.ndim == 2
         and len(found) == num_images
+        and found.shape[1] > 1
         and bool(np.isfinite(found).all())
     )
 

@@ -1,15 +1,14 @@
 """A version of the MLflow registry as one self-contained, checked ONNX file."""
 
-import hashlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lowtide.artifacts import atomic
-from lowtide.errors import ModelError
-from lowtide.registry.client import MODEL, SHA256, find_holder, open_registry
-from lowtide.registry.versions import FILE
+from lowtide.registry.client import SHA256, find_holder, open_registry
+from lowtide.registry.versions import version_file
 from lowtide.runtime.onnx_file import check_file
 from lowtide.serving.model import Figures
 
@@ -34,7 +33,10 @@ def look(uri: str, alias: str) -> Entry | None:
     if version is None:
         return None
     tags = version.tags
-    figures = Figures(_number(tags, "test_accuracy"), _number(tags, "inference_energy_j"))
+    figures = Figures(
+        _number(tags, "test_accuracy"), _number(tags, "inference_energy_j"),
+        _count(tags, "inference_batch_size"),
+    )  # fmt: skip
     return Entry(str(version.version), tags.get(SHA256), figures)
 
 
@@ -46,22 +48,10 @@ def download(uri: str, entry: Entry, path: Path) -> None:
         TrackingError: the registry does not answer.
         ModelError: what it has is no sound ONNX file, or another one than was registered.
     """
-    from mlflow.artifacts import download_artifacts
-
-    with tempfile.TemporaryDirectory() as folder, open_registry(uri, "give its file") as client:
-        source = client.get_model_version_download_uri(MODEL, entry.version)
-        found = Path(download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=uri))
-        files = [found] if found.suffix == ".onnx" else sorted(found.rglob(FILE))
-        if len(files) != 1:
-            raise ModelError(f"version {entry.version} of {MODEL} holds {len(files)} {FILE}")
-        check_file(files[0])
-        content = files[0].read_bytes() if entry.sha256 else _self_contained(files[0])
-    digest = hashlib.sha256(content).hexdigest()
-    if entry.sha256 is not None and digest != entry.sha256:
-        raise ModelError(
-            f"version {entry.version} of {MODEL} is not the file that was registered: its "
-            f"SHA-256 begins {digest[:12]}, the tag {entry.sha256[:12]}"
-        )
+    with TemporaryDirectory() as folder, open_registry(uri, "give its file") as client:
+        file = version_file(client, uri, entry.version, entry.sha256, folder)
+        check_file(file)
+        content = file.read_bytes() if entry.sha256 else _self_contained(file)
     with atomic(path) as temporary:
         temporary.write_bytes(content)
 
@@ -79,3 +69,8 @@ def _number(tags: Mapping[str, str], name: str) -> float | None:
         return float(tags[f"lowtide.{name}"])
     except (KeyError, ValueError):
         return None
+
+
+def _count(tags: Mapping[str, str], name: str) -> int | None:
+    value = _number(tags, name)
+    return int(value) if value is not None and 1 <= value < inf else None

@@ -162,7 +162,7 @@ class Service:
     def _run(self, place: str, model: ServedModel, images: np.ndarray) -> np.ndarray:
         """In the executor's thread."""
         logits, core_s = model.run(images)
-        self.account.note_run(len(images), core_s, model.cost.over_recorded(len(images)))
+        self.account.note_run(len(images), core_s)
         self.metrics.images.labels(place, model.version).inc(len(images))
         self.seen.add(images, logits)
         return logits

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from lowtide.errors import DataError, first_line
+from lowtide.serving.cores import BatchCost
 from lowtide.serving.drift import Drift, compare
+from lowtide.serving.model import Figures
 
 NUM_IMAGES_MIN = 100  # lately, for joules per image to mean something
 
@@ -44,11 +46,11 @@ class Found:
 
 def judge_served(
     served: Mapping[str, Any], trained: np.ndarray, trained_labels: np.ndarray, *,
-    recorded_energy_j: float | None, distance_max: float, energy_ratio_max: float,
+    gated: Figures, distance_max: float, energy_ratio_max: float,
 ) -> Found:  # fmt: skip
     """`served` is what /statistics tells; `trained` are statistics [N, 2 C] of training images.
 
-    The recorded joules are those of the served version, else `recorded_energy_j`.
+    The recorded joules are those of the served version, else those of `gated`.
 
     Raises:
         DataError: it is not what a server of lowtide tells, or of images with other channels.
@@ -56,7 +58,7 @@ def judge_served(
     try:
         rows = np.asarray(served["statistics"], np.float32)
         labels = np.asarray(served["labels"], np.int64)
-        ratio = _energy_ratio(served, recorded_energy_j)
+        ratio = _energy_ratio(served, gated)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"the answer is not that of `lowtide serve` ({first_line(error)}): name its URL"
@@ -69,10 +71,13 @@ def judge_served(
     return Found(drift, ratio, tuple(reasons))
 
 
-def _energy_ratio(served: Mapping[str, Any], recorded_energy_j: float | None) -> float | None:
-    """What is recorded is of large batches: an image that comes alone takes more."""
-    recorded = served["recorded_inference_energy_j"] or recorded_energy_j
+def _energy_ratio(served: Mapping[str, Any], gated: Figures) -> float | None:
+    """An image that comes alone takes more than one of a recorded batch."""
     lately, batches = served["inference_energy_j"], served["batch_cost_ratio"]
+    recorded = served["recorded_inference_energy_j"]
+    if not recorded:
+        recorded, cost = gated.inference_energy_j, BatchCost(**served["batch_cost"])
+        batches = cost.ratio(served["batch_images"], gated.batch_size)
     if lately is None or not recorded or not batches or served["num_images"] < NUM_IMAGES_MIN:
         return None
     return float(lately / (recorded * batches))
