@@ -18,7 +18,7 @@ from lowtide.models.factory import Classifier
 from lowtide.objective.closing import closed
 from lowtide.params import Importance
 from tests.compression.pruning import batches, cut, lessons
-from tests.objective.nets import COST, NETS, SHAPE, made
+from tests.objective.nets import COST, NETS, SHAPE, Auxiliary, Reused, TwoHeads, made
 
 
 class Mixed(nn.Module):
@@ -50,6 +50,24 @@ def test_the_network_is_smaller_and_still_runs(rig) -> None:  # type: ignore[no-
     assert all(after % 8 == 0 for _, after in result.channels.values())
     assert result.not_pruned == {"net.head.2": "its outputs are the model's"}
     assert rig.model(torch.from_numpy(rig.images)).shape == (64, 4)
+
+
+@pytest.mark.parametrize(
+    ("model", "heads", "root"),
+    [
+        (Auxiliary(), ["head"], "body"),
+        (Reused(), ["head"], "body"),
+        (TwoHeads(), ["left", "right"], "stem"),
+    ],
+)
+def test_layers_that_make_the_outputs_keep_them(
+    model: nn.Module, heads: list[str], root: str
+) -> None:
+    """Where an auxiliary head is computed last, or a last layer is used before, too."""
+    eligible = eligible_groups(model, SHAPE, 4)
+    kept = [layer for layer, reason in eligible.not_pruned.items() if "model's" in reason]
+    assert kept == heads
+    assert [group.root for group in eligible.groups] == [root]
 
 
 @pytest.mark.parametrize("fraction", [0.95, 0.8, 0.6])

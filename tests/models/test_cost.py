@@ -77,6 +77,27 @@ def test_the_fast_path_of_an_encoder_hides_nothing() -> None:
     assert torch.backends.mha.get_fastpath_enabled()
 
 
+VECTOR = torch.rand(8)
+
+
+@pytest.mark.parametrize(
+    ("multiply", "macs"),
+    [
+        (lambda tokens: tokens[0] @ VECTOR, 16 * 8),
+        (lambda tokens: torch.addmv(torch.ones(16), tokens[0], VECTOR), 16 * 8),
+        (lambda tokens: tokens[0, 0] @ VECTOR, 8),
+    ],
+    ids=["mv", "addmv", "dot"],
+)
+def test_products_with_a_vector_count(multiply: Callable[[Tensor], Tensor], macs: int) -> None:
+    assert count_macs(Tokens(nn.Identity(), lambda _, tokens: multiply(tokens)), SHAPE) == macs
+
+
+def test_a_bilinear_layer_meets_each_weight_once_for_each_pair() -> None:
+    model = Tokens(nn.Bilinear(8, 8, 5), lambda layer, tokens: layer(tokens, tokens))
+    assert layer_macs(model, SHAPE) == {"layer": 16 * 5 * 8 * 8}
+
+
 class Own(nn.Module):
     """Attention of one's own, and a bare parameter that gives the classes."""
 

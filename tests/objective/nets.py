@@ -78,6 +78,47 @@ class HeadFirst(nn.Module):
         return self.head(self.stem(images).relu().mean((2, 3)))  # type: ignore[no-any-return]
 
 
+class Auxiliary(nn.Module):
+    """A second head, of early features, is computed last and kept aside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.body = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 24, 3)
+        self.head, self.second = nn.Linear(24, 4), nn.Linear(16, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stem(images).relu()
+        logits = self.head(self.body(features).relu().mean((2, 3)))
+        self.aside = self.second(features.mean((2, 3)))
+        return logits  # type: ignore[no-any-return]
+
+
+class Reused(nn.Module):
+    """Its last layer is one that it has used before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.body = nn.Conv2d(3, 16, 3), nn.Linear(16, 16)
+        self.head = nn.Linear(16, 16)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.head(self.stem(images).relu().mean((2, 3))).relu()
+        return self.head(self.body(features).relu())  # type: ignore[no-any-return]
+
+
+class TwoHeads(nn.Module):
+    """Its outputs are those of two layers, side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3)
+        self.left, self.right = nn.Linear(16, 2), nn.Linear(16, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stem(images).relu().mean((2, 3))
+        return torch.cat([self.left(features), self.right(features)], dim=1)
+
+
 class Concatenated(nn.Module):
     """One convolution reads the channels of two, one of which is read twice."""
 
@@ -175,6 +216,7 @@ NETS = {
     "grouped": Grouped,
     "added": lambda: Added(norm=True),
     "head first": HeadFirst,
+    "two heads": TwoHeads,
     "tokens": Tokens,
     "attention": Attention,
     "concatenated": Concatenated,

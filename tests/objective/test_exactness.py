@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from lowtide.objective.exactness import inexact_groups
 from lowtide.objective.gates import Gates
-from lowtide.objective.groups import find_groups
+from lowtide.objective.groups import ChannelGroup, find_groups
 from lowtide.objective.learning import GateLearning
 from tests.objective import nets
 from tests.objective.nets import COST, NETS, SHAPE, made
@@ -37,6 +37,12 @@ def test_what_a_sigmoid_follows_is_left_alone(mixed: nn.Module) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, mixed.parameters(), strict=True))
     assert mixed.training
     assert not any(module._forward_hooks for module in mixed.modules())
+
+
+def test_a_group_of_the_outputs_is_left_alone() -> None:
+    """Without a channel they have another shape."""
+    head = ChannelGroup("6", 4, ("6",), ("6",), {}, 1, 1)
+    assert inexact_groups(nets.plain(), SHAPE, [head]) == {"6"}
 
 
 class OwnScale(nets.Attention):

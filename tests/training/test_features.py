@@ -16,6 +16,7 @@ from lowtide.training.fit import fit
 from lowtide.training.losses import soft_loss
 from lowtide.training.teacher import Teacher, TeacherAnswers
 from lowtide.training.work import Fit
+from tests.objective import nets
 from tests.training.small import (
     CPU,
     NUM_STEPS,
@@ -127,8 +128,63 @@ def test_features_that_are_no_rows_of_images_are_refused() -> None:
 
 
 def test_a_network_without_layers_has_no_features() -> None:
-    with pytest.raises(ModelError, match="NoLayers does not end in a linear layer or convolution"):
+    with pytest.raises(ModelError, match=r"NoLayers does not end in .* made by no layer"):
         LastFeatures(NoLayers(), SHAPE)
+
+
+class Shared(nn.Module):
+    """Its last layer is asked again afterwards, for something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.body = nn.Conv2d(1, 6, 3), nn.Conv2d(6, 6, 3)
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        early = self.stem(images.float()).relu()
+        logits = self.head(self.body(early).relu().mean((2, 3)))
+        self.aside = self.head(early.mean((2, 3)))
+        return logits  # type: ignore[no-any-return]
+
+
+class Pairs(nn.Module):
+    """It ends in a layer that is given two rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(1, 6, 3), nn.Bilinear(6, 6, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = self.stem(images.float()).mean((2, 3))
+        return self.head(rows, rows)  # type: ignore[no-any-return]
+
+
+def test_features_are_those_of_the_layer_that_makes_the_outputs() -> None:
+    """Not of an auxiliary head that is computed after it, nor of another use of it."""
+    batch = torch.rand(5, *nets.SHAPE)
+    for network, inner in ((nets.Auxiliary(), "body"), (nets.Reused(), "body")):
+        features = LastFeatures(network, nets.SHAPE)
+        given: list[Tensor] = []
+        layer = network.get_submodule(inner)
+        layer.register_forward_hook(lambda _module, _inputs, rows, to=given: to.append(rows))
+        network(batch)
+        rows = given[0].relu() if given[0].ndim == 2 else given[0].relu().mean((2, 3))
+        assert torch.equal(features.take(5), rows)
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "found"),
+    [
+        (Pairs(), SHAPE, "Pairs .* made by head"),
+        (Shared(), SHAPE, "Shared .* made by head"),
+        (nets.TwoHeads(), nets.SHAPE, "TwoHeads .* made by left, right"),
+    ],
+)
+def test_features_of_no_one_layer_are_refused(
+    network: nn.Module, shape: tuple[int, int, int], found: str
+) -> None:
+    with pytest.raises(ModelError, match=f"{found}.*set feature_weight to 0"):
+        LastFeatures(network, shape)
 
 
 def test_distance_is_that_of_directions() -> None:

@@ -8,11 +8,12 @@ from torch import nn
 from lowtide.errors import ModelError
 from lowtide.models.cost import layer_macs
 from lowtide.objective.exactness import REASON, inexact_groups
-from lowtide.objective.graph import last_layer
 from lowtide.objective.groups import ChannelGroup, LayerCost, find_groups, layer_costs
+from lowtide.objective.outputs import output_layers
 from lowtide.params import PruneParams
 
 NAMED_LIMITS = 3
+OUTPUTS = "its outputs are the model's"
 LEAST_MULTIPLE = 4  # of those that `compression.rounding` measures
 
 
@@ -41,15 +42,11 @@ def eligible_groups(model: nn.Module, input_shape: tuple[int, int, int], round_t
     Raises:
         ModelError: the model has no layer, or cannot be followed.
     """
-    macs = layer_macs(model, input_shape)
-    if not macs:
+    if not layer_macs(model, input_shape):
         raise ModelError("the model has no convolution or linear layer that could be pruned")
     found, reasons = find_groups(model, input_shape)
     inexact = inexact_groups(model, input_shape, found)
-    names = {module: name for name, module in model.named_modules()}
-    reasons = dict.fromkeys(
-        (names[layer] for layer in last_layer(model, macs)), "its outputs are the model's"
-    ) | reasons  # fmt: skip
+    reasons = dict.fromkeys(output_layers(model, input_shape), OUTPUTS) | reasons
     groups = []
     for group in found:
         reason = REASON if group.root in inexact else _too_narrow(group, round_to)

@@ -60,5 +60,21 @@ def recurrent_flop(tokens: Tensor, weights: Any, *others: Any, **_: Any) -> int:
     return 2 * num_weights * (tokens.numel() // tokens.shape[-1])
 
 
+def vector_flop(*factors: Any, **_: Any) -> int:
+    """Of a product with a vector [K]: it meets each row of the other factor [..., K]."""
+    return 2 * int(factors[-2].numel())
+
+
+def bilinear_flop(*factors: Any, out_val: Tensor, **_: Any) -> int:
+    """Each two rows meet each weight once: factors[1], [outputs, inputs, inputs]."""
+    return 2 * out_val.numel() * int(factors[1][0].numel())
+
+
 RECURRENT = (torch.ops.aten.mkldnn_rnn_layer, torch.ops.aten._cudnn_rnn)
-FORMULAS = {**flop_registry, **dict.fromkeys(RECURRENT, recurrent_flop)}  # in FLOP
+VECTOR = (torch.ops.aten.mv, torch.ops.aten.addmv, torch.ops.aten.dot)
+FORMULAS = {
+    **flop_registry,
+    **dict.fromkeys(RECURRENT, recurrent_flop),
+    **dict.fromkeys(VECTOR, vector_flop),
+    torch.ops.aten._trilinear: bilinear_flop,
+}  # in FLOP

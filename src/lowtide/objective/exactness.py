@@ -46,7 +46,7 @@ def _is_exact(
             stack.enter_context(closed(shut, group, _tried(group)))
         before = shut(images)
     after = _without(cut, input_shape, narrow, images)
-    if after is None:
+    if after is None or after.shape != before.shape:
         return False
     scale = float(before.abs().max()) or 1.0
     return bool(torch.allclose(before, after, rtol=0.0, atol=TOLERANCE * scale))

@@ -1,6 +1,6 @@
 """What torch-pruning sees of a model (Fang et al., "DepGraph", 2023)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -38,22 +38,16 @@ def dependency_graph(model: nn.Module, input_shape: tuple[int, int, int]) -> Any
             parameter.requires_grad_(False)
 
 
-def coupled_channels(graph: Any, last: list[nn.Module]) -> list[Any]:
-    """torch-pruning's groups, without those that hold outputs of `last`.
+def coupled_channels(graph: Any, kept: list[nn.Module]) -> list[Any]:
+    """torch-pruning's groups, without those that hold outputs of `kept`.
 
     Raises:
         ModelError: it cannot follow the model.
     """
     try:
-        return list(graph.get_all_groups(ignored_layers=last))
+        return list(graph.get_all_groups(ignored_layers=kept))
     except Exception as error:
         raise _not_followed(error) from error
-
-
-def last_layer(model: nn.Module, macs: Mapping[str, int]) -> list[nn.Module]:
-    """The one that is used last, wherever the model defines it; empty where there is none. macs: of
-    its layers, in the order of their use (`models.cost.layer_macs`)."""
-    return [model.get_submodule(name) for name in [*macs][-1:]]
 
 
 def _not_followed(error: Exception) -> ModelError:

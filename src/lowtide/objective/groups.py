@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from lowtide.models.cost import layer_macs, layer_work
 from lowtide.objective.coupling import Coupling
-from lowtide.objective.graph import coupled_channels, dependency_graph, last_layer
+from lowtide.objective.graph import coupled_channels, dependency_graph
 from lowtide.objective.layers import has_weights, layer_kind, why_not_found
+from lowtide.objective.outputs import output_layers
 
 
 @dataclass(frozen=True)
@@ -72,20 +73,21 @@ def find_groups(
 ) -> tuple[list[ChannelGroup], dict[str, str]]:
     """The groups that can be gated, and for each layer whose outputs cannot be the reason.
 
-    The last layer keeps its outputs. A group where some layer is followed by a norm and some is
-    not has no one place where its channels are nothing, and is left alone; so are channels whose
-    norm looks at other channels, too (GroupNorm), or has no weights to fold a gate into.
+    Layers whose outputs are the model's keep them. A group where some layer is followed by a norm
+    and some is not has no one place where its channels are nothing, and is left alone; so are
+    channels whose norm looks at other channels, too (GroupNorm), or has no weights to fold a gate
+    into.
 
     Raises:
         ModelError: torch-pruning cannot follow the model.
     """
     graph = dependency_graph(model, input_shape)
     macs, heads = layer_work(model, input_shape)
-    last = last_layer(model, macs)
+    last = output_layers(model, input_shape)
     names = {module: name for name, module in model.named_modules()}
     found: list[ChannelGroup] = []
     refused: dict[str, str] = {}
-    for group in coupled_channels(graph, last):
+    for group in coupled_channels(graph, [model.get_submodule(name) for name in last]):
         described = _describe(graph, group, names)
         if isinstance(described, ChannelGroup):
             found.append(_by_heads(model, described, heads))
@@ -94,7 +96,7 @@ def find_groups(
     free = {name for group in found for name in group.written}
     for name in macs:
         layer = model.get_submodule(name)
-        if name not in free | refused.keys() and layer not in last and has_weights(layer):
+        if name not in free | refused.keys() | {*last} and has_weights(layer):
             refused[name] = why_not_found(layer, followed=layer in graph.module2node)
     return found, refused
 

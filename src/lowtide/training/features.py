@@ -12,9 +12,8 @@ from torch.nn import functional as F
 
 from lowtide.data.batches import Batch
 from lowtide.errors import ModelError
-from lowtide.models.cost import layer_macs
-from lowtide.objective.graph import last_layer
 from lowtide.objective.layers import CUT
+from lowtide.objective.outputs import products
 from lowtide.params import DistillParams
 from lowtide.training.losses import Answers, soft_loss
 
@@ -22,24 +21,18 @@ REMEDY = "set feature_weight to 0 to teach by logits alone"
 
 
 class LastFeatures:
-    """What a model's last layer is given in a forward pass; the model may be anyone's.
+    """What the layer that makes a model's outputs is given; the model may be anyone's.
 
     Raises:
-        ModelError: that is neither a linear layer nor a convolution.
+        ModelError: they are not made by one linear layer or convolution, when it is used last.
     """
 
     def __init__(self, model: nn.Module, input_shape: tuple[int, int, int]) -> None:
-        last = last_layer(model, layer_macs(model, input_shape))
-        layers = [layer for layer in last if isinstance(layer, CUT)]
-        if not layers:
-            raise ModelError(
-                f"{type(model).__name__} does not end in a linear layer or convolution, whose "
-                f"inputs could be matched: {REMEDY}"
-            )
-        self.size = _num_inputs(layers[0])
-        self._over_pixels = isinstance(layers[0], nn.Conv2d)
+        layer = _last_layer(model, input_shape)
+        self.size = _num_inputs(layer)
+        self._over_pixels = isinstance(layer, nn.Conv2d)
         self._latest: Tensor | None = None
-        layers[0].register_forward_pre_hook(self._keep, with_kwargs=True)
+        layer.register_forward_pre_hook(self._keep, with_kwargs=True)
 
     def take(self, num_images: int) -> Tensor:
         """Those of the last forward pass, float32 [B, D]: means over tokens or pixels.
@@ -100,6 +93,20 @@ def feature_loss(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return FeatureLoss(answers, student, num_features, recipe)
+
+
+def _last_layer(model: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
+    uses = products(model, input_shape)
+    makers = [name for name, made in uses if made]
+    layers = [model.get_submodule(name) for name in makers]
+    if len(layers) == 1 and isinstance(layers[0], CUT) and dict(uses)[makers[0]]:
+        return layers[0]
+    kind = type(model).__name__
+    found = ", ".join(name or kind for name in makers) or "no layer"
+    raise ModelError(
+        f"{kind} does not end in the last use of one linear layer or convolution, whose inputs "
+        f"could be matched (what it says is made by {found}): {REMEDY}"
+    )
 
 
 def _num_inputs(layer: nn.Module) -> int:
