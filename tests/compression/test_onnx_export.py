@@ -1,6 +1,7 @@
 """The exported file is one file, valid, and says what torch says."""
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,21 @@ def test_onnx_runtime_agrees_with_torch_at_any_batch_size(rig, tmp_path: Path) -
     assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 20)]
     assert "BatchNormalization" not in {node.op_type for node in graph.graph.node}
     assert str(Path(__file__).parents[2]).encode() not in path.read_bytes()  # no source paths
+
+
+def test_a_model_in_channels_last_becomes_the_same_graph_and_stays_as_it_is(
+    rig, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
+    """torch would export its strides, as a Gather that moves nothing and takes a tenth of int8."""
+    graphs = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        model = deepcopy(rig.model).to(memory_format=layout)
+        export_onnx(model, (3, 16, 16), tmp_path / "model.onnx", opset=20)
+        graphs.append([node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node])
+        weights = next(each for each in model.parameters() if each.ndim == 4)
+        assert weights.is_contiguous(memory_format=layout)
+    assert graphs[0] == graphs[1]
+    assert "Gather" not in graphs[1]
 
 
 def test_metadata_is_kept_in_the_file(rig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

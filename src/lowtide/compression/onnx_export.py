@@ -5,6 +5,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,7 +42,7 @@ def export_onnx(
         ModelError: torch cannot export it (names the operator and the module, where torch tells),
             or the result is not valid ONNX of that opset, or does not run; no file is left.
     """
-    network, example, metadata = _with(preprocessing, model.cpu().eval(), input_shape)
+    network, example, metadata = _with(preprocessing, _contiguous(model.cpu().eval()), input_shape)
     with atomic(path) as temporary:
         raw = temporary.with_suffix(".raw")
         try:
@@ -50,6 +51,11 @@ def export_onnx(
             _require_any_batch(temporary, input_shape)
         finally:
             raw.unlink(missing_ok=True)
+
+
+def _contiguous(model: nn.Module) -> nn.Module:
+    """A copy: of a model in channels_last torch exports strides, as a Gather that moves nothing."""
+    return deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
 
 
 def _with(
