@@ -1,10 +1,11 @@
 """The family fits all sizes; users' factories are checked; weights come back as they were."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lowtide.errors import ArtifactError, ModelError, UsageError
 from lowtide.models.cost import count_macs, require_no_larger
@@ -25,6 +26,22 @@ def linear(in_channels: int, image_size: tuple[int, int], num_classes: int) -> n
 
 def wrong_shape(*_: object) -> nn.Module:
     return nn.Flatten()
+
+
+def two_answers(*arguments: Any) -> nn.Module:
+    return TwoAnswers(linear(*arguments))
+
+
+class TwoAnswers(nn.Module):
+    """In training it gives an auxiliary head's logits, too."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        logits = self.head(images)
+        return (logits, logits) if self.training else logits
 
 
 def no_module(*_: object) -> str:
@@ -79,6 +96,7 @@ def test_a_users_factory_is_called_as_documented(user_module: str) -> None:
         ("mine:missing", "cannot be imported"),
         ("mine:no_module", "returned str"),
         ("mine:wrong_shape", r"expected \(2, 5\) logits"),
+        ("mine:two_answers", "gives tuple for 2 images in training: .* the main head alone"),
         ("mine:raises", "RuntimeError: out of ideas"),
     ],
 )

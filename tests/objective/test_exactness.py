@@ -45,6 +45,23 @@ def test_a_group_of_the_outputs_is_left_alone() -> None:
     assert inexact_groups(nets.plain(), SHAPE, [head]) == {"6"}
 
 
+class AsideInTraining(nets.Auxiliary):
+    """Whose second head no graph of the model in evaluation shows."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stem(images).relu()
+        if self.training:
+            self.aside = self.second(features.mean((2, 3)))
+        return self.head(self.body(features).relu().mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def test_what_is_read_in_training_alone_is_left_alone() -> None:
+    model = AsideInTraining()
+    groups = find_groups(model, SHAPE)[0]
+    assert {group.root for group in groups} == {"stem", "body"}
+    assert inexact_groups(model, SHAPE, groups) == {"stem"}
+
+
 class OwnScale(nets.Attention):
     """Its scores are divided by the root of the width that they happen to have."""
 

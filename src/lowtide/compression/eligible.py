@@ -91,7 +91,7 @@ def require_reachable(eligible: Eligible, macs_fraction: float, round_to: int) -
         listed = "; ".join(f"{name}: {reason}" for name, reason in eligible.not_pruned.items())
         raise ModelError(
             f"no layer can be pruned ({listed}): set prune.macs_fraction to 1.0, which leaves the "
-            "model as it is"
+            f"model as it is, or prune.round_to to less than {round_to}"
         )
     least = [group.least(round_to) for group in eligible.groups]
     left = eligible.macs_with(least)
@@ -99,8 +99,8 @@ def require_reachable(eligible: Eligible, macs_fraction: float, round_to: int) -
     if reached > macs_fraction:
         raise ModelError(
             f"pruning reached {reached:.2g} of the multiply-adds, prune.macs_fraction asks for "
-            f"{macs_fraction:g}: raise it, or lower prune.round_to; most are left in "
-            f"{_limits(eligible, left, round_to)}"
+            f"{macs_fraction:g}: raise it, or set prune.round_to to less than {round_to}; most are "
+            f"left in {_limits(eligible, left, round_to)}"
         )
 
 

@@ -115,7 +115,7 @@ def _land_if_enough(
     costs = weights.cost(inputs.epoch_energy_kwh, inputs.epoch_emissions_g)  # type: ignore[arg-type]
     if brings >= costs:
         return knobs
-    why = f"an epoch brings {brings:.4f} of the objective and costs {costs:.4f}"
+    why = f"an epoch brings {brings:.2g} of the objective and costs {costs:.2g}"
     return _landing(inputs, knobs, why, reasons)
 
 

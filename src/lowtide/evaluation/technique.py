@@ -91,4 +91,4 @@ def _joules(energy_j: float | None) -> str:
 
 
 def _points(drop: float) -> str:
-    return f"{-100 * drop:+.2f} points"
+    return f"{0.0 - 100 * drop:+.2f} points"

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -106,19 +107,22 @@ def import_factory(name: str) -> Factory:
 
 
 def _check_output(net: nn.Module, spec: ModelSpec) -> None:
+    """In evaluation and in training: there some networks give an auxiliary head's logits, too."""
     training = net.training
-    net.eval()
     try:
-        with torch.no_grad():
-            output = net(torch.zeros(2, spec.in_channels, *spec.image_size))
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            images = torch.zeros(2, spec.in_channels, *spec.image_size)
+            found = {"": net.eval()(images), " in training": deepcopy(net).train()(images)}
     except (RuntimeError, ValueError, TypeError) as error:
         raise ModelError(
             f"{spec.factory} cannot take images of {spec.in_channels}x{spec.image_size[0]}x"
             f"{spec.image_size[1]}: {str(error).splitlines()[0]}"
         ) from error
-    shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-    if shape != (2, spec.num_classes):
-        raise ModelError(
-            f"{spec.factory} gives {shape} for 2 images: expected (2, {spec.num_classes}) logits"
-        )
+    for when, output in found.items():
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        if shape != (2, spec.num_classes):
+            raise ModelError(
+                f"{spec.factory} gives {shape} for 2 images{when}: expected "
+                f"(2, {spec.num_classes}) logits, those of the main head alone"
+            )
     net.train(training)

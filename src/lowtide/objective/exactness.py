@@ -89,12 +89,15 @@ def _without(
     groups: Sequence[ChannelGroup],
     images: Tensor,
 ) -> Tensor | None:
-    """Logits [N, K]; None where the model cannot do without: its code counts on a width."""
+    """Logits [N, K]; None where the model cannot do without: its code counts on a width, or an
+    auxiliary head that it has in training alone reads these channels, which no graph shows."""
     graph = dependency_graph(model, input_shape)
     try:
         for group in groups:
             take_out_of_group(graph, model, group, _tried(group))
-        with torch.no_grad():
-            return model.eval()(images)  # type: ignore[no-any-return]
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            logits: Tensor = model.eval()(images)
+            model.train()(images)
+            return logits
     except Exception:  # noqa: BLE001 -- whatever a model's own code raises
         return None

@@ -26,7 +26,10 @@ def stretched(name: str, changes: Mapping[str, int]) -> str:
             f"leave {', '.join(changes)} out of search.space"
         )
     if changes.get("depth") is not None and not any(stage.blocks for stage in config.stages):
-        raise ParamsError(f"{name} has no residual blocks: leave depth out of search.space")
+        raise ParamsError(
+            f"{name} has no residual blocks (has --apply changed the model?): leave depth out of "
+            "search.space, or name a network that has some"
+        )
     if "width" in changes:
         config = _widened(config, changes["width"])
     if "depth" in changes:

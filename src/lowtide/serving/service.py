@@ -123,7 +123,9 @@ class Service:
         if name != self.name:
             raise NotServedError(f"there is no model {name[:60]!r} here: it is {self.name}")
         if not self.ready:
-            raise NotReadyError("no model is served yet: the server's log says why")
+            raise NotReadyError(
+                "no model is served yet: it is being opened, or else the log says why"
+            )
         if version is None:
             return self._places[self._for_this_hour()]
         for placed in self.placed:
