@@ -37,7 +37,7 @@ def test_onnx_runtime_agrees_with_torch_at_any_batch_size(rig, tmp_path: Path) -
 def test_a_model_in_channels_last_becomes_the_same_graph_and_stays_as_it_is(
     rig, tmp_path: Path
 ) -> None:  # type: ignore[no-untyped-def]
-    """torch would export its strides, as a Gather that moves nothing and takes a tenth of int8."""
+    """torch would export its strides, as a Gather that moves nothing."""
     graphs = []
     for layout in (torch.contiguous_format, torch.channels_last):
         model = deepcopy(rig.model).to(memory_format=layout)
