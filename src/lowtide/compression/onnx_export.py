@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import warnings
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -18,6 +17,7 @@ from lowtide.errors import ArtifactError, ModelError, first_line
 from lowtide.models.factory import Classifier
 from lowtide.runtime.normalisation import INSIDE, PREPROCESSING, Normalisation
 from lowtide.runtime.onnx_model import INPUT, OUTPUT, OnnxModel
+from lowtide.silence import without_warnings
 
 Preprocessing = Literal["inside", "outside"]
 OPSET = "lowtide.opset"
@@ -106,11 +106,10 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     try:
         with (
-            warnings.catch_warnings(),
+            without_warnings(),
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
         ):
-            warnings.simplefilter("ignore")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

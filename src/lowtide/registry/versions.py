@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +12,7 @@ import numpy as np
 from lowtide.artifacts import file_sha256
 from lowtide.errors import ModelError
 from lowtide.registry.client import MODEL, SHA256, create_model
+from lowtide.silence import without_warnings
 
 DESCRIPTION_MAX = 5000  # characters that MLflow's tables hold
 CARD, FILE = "README.md", "model.onnx"  # beside what MLflow writes, as it names it
@@ -82,8 +82,7 @@ def _log_model(
     mlflow.set_registry_uri(uri)
     model = OnnxModel(model_path)
     taken = model.prepare(np.ascontiguousarray(example))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings():
         info = Model.log(  # mlflow.onnx.log_model would print the server's URI, password and all
             None, mlflow.onnx, name="model", run_id=run_id, onnx_model=onnx.load(model_path),
             input_example=taken, signature=infer_signature(taken, model.run(example)),

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from lowtide.artifacts import atomic
 from lowtide.errors import TrackingError, first_line
+from lowtide.silence import without_warnings
 from lowtide.tracking.journal import Entry, Journal, Sent, all_journals
 
 EXPERIMENT = "lowtide"
@@ -89,8 +89,7 @@ class Sender:
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            with FileLock(self._folder / ".create.lock"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with FileLock(self._folder / ".create.lock"), without_warnings():
                 _make_whole(self._uri)
                 client = mlflow.MlflowClient(self._uri)
                 found = client.get_experiment_by_name(EXPERIMENT)
