@@ -29,6 +29,10 @@ from lowtide.params import load_params
         ("controller", {"batch_sizes": [0]}, r"controller\.batch_sizes\.0"),
         ("controller", {"energy_share_min": 0.0}, r"controller\.energy_share_min"),
         ("train", {"schedule": "cosine"}, r"train\.schedule: .*found 'cosine'"),
+        ("prune", {"round_to": 0}, r"prune\.round_to: Input should be 'auto', or greater .* 0\)$"),
+        ("search", {"space": {"a.b": 3}}, r"space\.a\.b: .* a valid dictionary, or a list \("),
+        ("search", {"space": {"a": {"low": 1}}}, r"search\.space\.a\.high: Field required$"),
+        ("search", {"space": {"a": [[1]]}}, r"search\.space\.a\.0: .*or a valid string \("),
     ],
 )
 def test_names_the_key(

@@ -1,9 +1,7 @@
 """params.yaml as frozen types: every key required, unknown keys refused, no defaults in code."""
 
-from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -20,6 +18,7 @@ from lowtide.params.compression import (
 )
 from lowtide.params.constraints import NonNegative, Positive, Section, Share
 from lowtide.params.gate import BudgetParams, EvaluateParams
+from lowtide.params.refusal import first_refusal
 from lowtide.params.search import Choice, RangeParams, SearchParams
 from lowtide.params.training import (
     ControllerParams,
@@ -36,8 +35,6 @@ __all__ = [
     "Params", "Positive", "PruneParams", "QuantizeParams", "RangeParams", "ScheduleParams",
     "Section", "Share", "TrainParams", "load_checked", "load_params",
 ]  # fmt: skip
-
-UNKNOWN_KEY = "extra_forbidden"  # as pydantic calls it
 
 
 class Params(Section):
@@ -104,7 +101,7 @@ def load_checked(path: Path, kind: type[Checked]) -> Checked:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise ParamsError(f"{path}: {_first_of(error, kind)}") from None
+        raise ParamsError(f"{path}: {first_refusal(error, kind, content)}") from None
 
 
 def _said_by_yaml(error: Exception) -> str:
@@ -113,46 +110,3 @@ def _said_by_yaml(error: Exception) -> str:
         return " ".join(str(error).split())
     said = getattr(error, "problem", None) or getattr(error, "context", "")
     return f"line {mark.line + 1}, column {mark.column + 1}: {said}"
-
-
-def _first_of(error: ValidationError, kind: type[BaseModel]) -> str:
-    """An unknown key first: where one is misspelt, its right name is missing as well."""
-    found = sorted(error.errors(), key=lambda one: one["type"] != UNKNOWN_KEY)
-    first, others = found[0], len({_whole_key_of(one["loc"]) for one in found}) - 1
-    more = f"; {others} more" if others else ""
-    key = _key_of(first["loc"]) or "the top level"
-    if first["type"] == UNKNOWN_KEY:
-        *section, name = key.split(".")
-        near = get_close_matches(name, _keys_of(section, kind), n=1)
-        return f"{key}: no such key{f'; did you mean {near[0]}?' if near else more}"
-    said = first["msg"].replace("a valid tuple", "a list").removeprefix("Value error, ")
-    whole = first["type"] == "missing" or isinstance(first["input"], dict)
-    value = "" if whole else f" (found {first['input']!r})"
-    return f"{key}: {said}{value}{more}"
-
-
-def _key_of(place: Sequence[int | str]) -> str:
-    """As it is written in the file: without the types that pydantic has tried."""
-    return ".".join(str(part) for part in place if not str(part)[:1].isupper())
-
-
-def _whole_key_of(place: Sequence[int | str]) -> str:
-    """The same key in several members of a list counts once."""
-    return _key_of([part for part in place if not isinstance(part, int)])
-
-
-def _keys_of(section: Sequence[str], model: type[BaseModel]) -> list[str]:
-    for name in section:
-        field = model.model_fields.get(name)
-        inner = field and next(
-            (one for one in (field.annotation, *get_args(field.annotation)) if _is_model(one)), None
-        )
-        if inner is not None:
-            model = inner
-        elif field is not None:
-            return []
-    return list(model.model_fields)
-
-
-def _is_model(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
