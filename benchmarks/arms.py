@@ -13,7 +13,8 @@ from lowtide.carbon.signal import IntensityValue
 from lowtide.clock import ReplayClock
 from lowtide.controller.knobs import Knobs, Levers, Precision, Weights
 from lowtide.data.arrays import load_split
-from lowtide.data.batches import Batches, Card, load_card
+from lowtide.data.batches import Batches
+from lowtide.data.card import Card, load_card
 from lowtide.energy.ledger import Ledger
 from lowtide.energy.meter import EnergyMeter, Window
 from lowtide.energy.process_tree import ProcessTreeSource

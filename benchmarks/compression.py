@@ -29,7 +29,7 @@ from benchmarks.publish import circumstances, publish
 from lowtide.artifacts import read_json, write_text
 from lowtide.compression.quick import quick_int8
 from lowtide.data.arrays import load_split
-from lowtide.data.batches import load_card
+from lowtide.data.card import load_card
 from lowtide.energy.counting import counting_window
 from lowtide.evaluation.candidates import Candidate, candidate_figures
 from lowtide.evaluation.chain import TEACHER, TEACHER_TORCH

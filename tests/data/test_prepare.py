@@ -11,7 +11,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from lowtide.data.arrays import load_split
-from lowtide.data.batches import load_card
+from lowtide.data.card import load_card
 from lowtide.data.prepare import channel_statistics, prepare
 from lowtide.errors import ArtifactError, DataError
 from lowtide.params import DataParams

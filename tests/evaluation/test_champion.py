@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from lowtide.artifacts import CHAMPION, CHAMPION_ONNX, write_json
-from lowtide.data.batches import Card
+from lowtide.data.card import Card
 from lowtide.data.inputs import write_inputs
 from lowtide.errors import ArtifactError
 from lowtide.evaluation.champion import Rival

@@ -9,7 +9,7 @@ import pytest
 
 from lowtide import artifacts
 from lowtide.artifacts import write_json
-from lowtide.data.batches import Card, load_card
+from lowtide.data.card import Card, load_card
 from lowtide.models.factory import ModelSpec, build
 from lowtide.models.weights import save_model
 from lowtide.stages.export import candidate_metadata

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lowtide import artifacts
-from lowtide.data.batches import load_card
+from lowtide.data.card import load_card
 from lowtide.errors import ArtifactError, ModelError, ParamsError
 from lowtide.models.cost import count_macs
 from lowtide.models.factory import build

@@ -13,7 +13,7 @@ from lowtide import artifacts
 from lowtide.artifacts import report_path
 from lowtide.compression.layers import layers
 from lowtide.compression.trial import Trial
-from lowtide.data.batches import load_card
+from lowtide.data.card import load_card
 from lowtide.models.factory import ModelSpec, build
 from lowtide.models.weights import save_model
 from lowtide.params import load_params

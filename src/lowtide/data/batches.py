@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lowtide.artifacts import read_json
 from lowtide.data.arrays import ImageArrays
 from lowtide.data.augment import Augmentation, Moves, augment, draw_moves
 from lowtide.data.fetching import Fetching
@@ -23,24 +21,6 @@ class Batch:
     labels: Tensor
     rows: np.ndarray
     view: int
-
-
-@dataclass(frozen=True)
-class Card:
-    class_names: tuple[str, ...]
-    shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    sha256: str
-
-
-def load_card(folder: Path) -> Card:
-    content = read_json(folder / "card.json")
-    channels, height, width = content["shape"]
-    return Card(
-        tuple(content["class_names"]), (channels, height, width),
-        tuple(content["mean"]), tuple(content["std"]), content["sha256"],
-    )  # fmt: skip
 
 
 class Batches:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lowtide.data.arrays import ImageArrays
-from lowtide.data.batches import Card
+from lowtide.data.card import Card
 from lowtide.evaluation.accuracy import recall_per_class
 from lowtide.evaluation.chain import TEACHER, TEACHER_TORCH, times_less
 from lowtide.evaluation.statistics import paired_drop

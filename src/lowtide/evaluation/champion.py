@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lowtide.artifacts import CHAMPION, CHAMPION_ONNX, file_sha256, read_json
-from lowtide.data.batches import Card
+from lowtide.data.card import Card
 from lowtide.energy.totals import Totals
 from lowtide.errors import ArtifactError
 from lowtide.evaluation.answers import CHAMPION as CHAMPION_NAME

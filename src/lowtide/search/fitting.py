@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from lowtide import artifacts
-from lowtide.data.batches import load_card
+from lowtide.data.card import load_card
 from lowtide.energy.budget import Budget
 from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.params import FitParams, Params

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from lowtide import artifacts
-from lowtide.data.batches import load_card
+from lowtide.data.card import load_card
 from lowtide.errors import UsageError
 from lowtide.params import Params
 from lowtide.search.space import SECTIONS, Space

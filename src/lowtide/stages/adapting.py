@@ -6,7 +6,7 @@ from typing import Any
 
 from lowtide import artifacts
 from lowtide.compression.keep import drop_allowed
-from lowtide.data.batches import load_card
+from lowtide.data.card import load_card
 from lowtide.evaluation.technique import Decision, Measured, Target, enters, promises, stays
 from lowtide.models.cost import count_macs, count_parameters
 from lowtide.models.factory import Classifier, ModelSpec

@@ -8,7 +8,7 @@ from lowtide import artifacts
 from lowtide.carbon.signal import IntensitySource, intensity_at
 from lowtide.clock import Clock
 from lowtide.controller.knobs import Levers, Trying, Weights
-from lowtide.data.batches import load_card
+from lowtide.data.card import load_card
 from lowtide.energy.budget import Budget
 from lowtide.errors import CarbonError
 from lowtide.params import Params

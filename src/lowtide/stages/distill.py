@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from lowtide import artifacts
-from lowtide.data.batches import load_card
+from lowtide.data.card import load_card
 from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.models.weights import load_model, save_model
 from lowtide.params import Params

@@ -10,7 +10,7 @@ import numpy as np
 from lowtide import artifacts
 from lowtide.artifacts import file_sha256, read_json, report_path, write_rows
 from lowtide.data.arrays import ImageArrays, load_split
-from lowtide.data.batches import load_card
+from lowtide.data.card import load_card
 from lowtide.energy.counting import counting_window
 from lowtide.energy.totals import Totals
 from lowtide.evaluation.answers import CHAMPION, MODEL, Answers, answers_of, write_answers

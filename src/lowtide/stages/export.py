@@ -12,7 +12,7 @@ from lowtide.artifacts import atomic, read_json, report_path
 from lowtide.compression.half import HALVES
 from lowtide.compression.onnx_export import opset_of, parity, set_metadata
 from lowtide.data.arrays import load_split
-from lowtide.data.batches import Card, load_card
+from lowtide.data.card import Card, load_card
 from lowtide.errors import ModelError
 from lowtide.models.weights import load_model
 from lowtide.params import Params

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from lowtide import artifacts
-from lowtide.data.batches import Card, load_card
+from lowtide.data.card import Card, load_card
 from lowtide.energy.budget import Budget, BudgetWatch
 from lowtide.errors import UsageError
 from lowtide.models.cost import count_macs, count_parameters

@@ -8,7 +8,8 @@ import torch
 
 from lowtide import artifacts
 from lowtide.data.arrays import load_split
-from lowtide.data.batches import Batches, load_card
+from lowtide.data.batches import Batches
+from lowtide.data.card import load_card
 from lowtide.models.weights import load_model
 from lowtide.params import DistillParams, Params
 from lowtide.stages.beginning import Start

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from lowtide import artifacts
-from lowtide.data.batches import load_card
+from lowtide.data.card import load_card
 from lowtide.errors import UsageError
 from lowtide.models.factory import Classifier, ModelSpec, build
 from lowtide.models.weights import save_model

@@ -8,7 +8,8 @@ import torch
 from lowtide import artifacts
 from lowtide.clock import Clock
 from lowtide.data.arrays import load_split
-from lowtide.data.batches import Batches, load_card
+from lowtide.data.batches import Batches
+from lowtide.data.card import load_card
 from lowtide.models.factory import ModelSpec, build
 from lowtide.params import DistillParams, FitParams, Params
 from lowtide.training.recipe import choose_precision, pick_device
