@@ -40,7 +40,7 @@ check: setup ## lint, types, import contracts
 	$(BIN)/lint-imports
 
 test: check ## check, and every test that needs no server beyond loopback
-	$(BIN)/pytest -m "not integration" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not integration" -n 2 --dist loadfile --no-loadscope-reorder
 
 integration: setup ## the tests against real servers; what is missing is said and skipped
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,browser,conformance,postgres,lightning,transformers]'

@@ -51,6 +51,19 @@ LENIENT = {
 }
 
 
+LONGEST = ("tests/flows/test_pipeline.py", "tests/stages/", "tests/search/", "tests/tasks/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes come first, so that no process is left alone with one at the end."""
+
+    def turn(item: pytest.Item) -> int:
+        starts = [item.nodeid.startswith(one) for one in LONGEST]
+        return starts.index(True) if any(starts) else len(LONGEST)
+
+    items.sort(key=turn)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _interrupts_are_heard() -> None:
     """A shell's background job begins with SIGINT ignored, and its children inherit that."""

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from lowtide.artifacts import STAGES
 from lowtide.serving.model import ServedModel
 from lowtide.serving.registered import download, look
+from tests.servers import prefect_api
 
 METRICS = {
     "test_accuracy",
@@ -44,8 +45,17 @@ def report(project: Any, stage: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def first_run(project: Any) -> str:
+    """With the temporary server that a run has where there is no other."""
     done = project.flow()
     return str(done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+def after_it(project: Any, first_run: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Further runs share a server, which spares each the start of its own."""
+    assert first_run
+    with prefect_api(project, tmp_path_factory.mktemp("server")):
+        yield
 
 
 def test_the_first_run_promotes_and_leaves_the_checkout_clean(project: Any, first_run: str) -> None:
@@ -91,8 +101,8 @@ def test_the_gate_chose_a_later_start(first_run: str) -> None:
     assert "h later" in first_run
 
 
-def test_a_second_run_finds_nothing_stale(project: Any, first_run: str) -> None:
-    assert first_run
+@pytest.mark.usefixtures("after_it")
+def test_a_second_run_finds_nothing_stale(project: Any) -> None:
     before = {stage: report(project, stage)["stage_run_id"] for stage in STAGES}
     printed = project.flow().stdout
     assert printed.count(" cached ") == len(STAGES)
@@ -103,8 +113,8 @@ def test_a_second_run_finds_nothing_stale(project: Any, first_run: str) -> None:
     assert alias(project, "champion") == 1
 
 
-def test_a_change_of_pruning_leaves_training_alone(project: Any, first_run: str) -> None:
-    assert first_run
+@pytest.mark.usefixtures("after_it")
+def test_a_change_of_pruning_leaves_training_alone(project: Any) -> None:
     project.run("make", "track")
     project.commit()
     before = {stage: report(project, stage)["stage_run_id"] for stage in STAGES}
@@ -120,8 +130,8 @@ def test_a_change_of_pruning_leaves_training_alone(project: Any, first_run: str)
     assert tags["lowtide.cached.distill"] == report(project, "distill")["mlflow_run_id"]
 
 
-def test_metrics_and_plots_compare_with_the_commit_before(project: Any, first_run: str) -> None:
-    assert first_run
+@pytest.mark.usefixtures("after_it")
+def test_metrics_and_plots_compare_with_the_commit_before(project: Any) -> None:
     changed = json.loads(project.run("dvc", "metrics", "diff", "--json").stdout)
     figures = changed["reports/prune.json"]
     assert {"old", "new", "diff"} <= set(figures["energy_kwh"])
@@ -132,8 +142,8 @@ def test_metrics_and_plots_compare_with_the_commit_before(project: Any, first_ru
     assert "predicted" in page  # the confusion matrix
 
 
-def test_an_impossible_budget_is_a_refusal_and_no_error(project: Any, first_run: str) -> None:
-    assert first_run
+@pytest.mark.usefixtures("after_it")
+def test_an_impossible_budget_is_a_refusal_and_no_error(project: Any) -> None:
     champion = alias(project, "champion")
     project.edit(budgets={"inference_energy_j_max": 1e-12})
     printed = project.flow().stdout
@@ -151,19 +161,17 @@ def test_an_impossible_budget_is_a_refusal_and_no_error(project: Any, first_run:
     assert refused <= {"inference_energy_j", "break_even_inferences"}  # its joules are measured
 
 
-def test_a_rollback_without_an_earlier_champion_is_refused(project: Any, first_run: str) -> None:
-    assert first_run
+@pytest.mark.usefixtures("after_it")
+def test_a_rollback_without_an_earlier_champion_is_refused(project: Any) -> None:
     done = project.run(sys.executable, "-m", "flows.rollback", check=False)
     assert done.returncode == 3
     assert "no earlier champion" in done.stderr
     assert alias(project, "champion") == 1
 
 
-def test_a_forced_promotion_is_recorded_and_can_be_rolled_back(
-    project: Any, first_run: str
-) -> None:
+@pytest.mark.usefixtures("after_it")
+def test_a_forced_promotion_is_recorded_and_can_be_rolled_back(project: Any) -> None:
     """Of the model that the budget above refused."""
-    assert first_run
     forced = project.run(
         sys.executable, "-m", "flows.promote", "--force", "--by", "ada", "--why", "a trial"
     )
@@ -178,6 +186,7 @@ def test_a_forced_promotion_is_recorded_and_can_be_rolled_back(
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("after_it")
 @pytest.mark.parametrize(
     "call", [("flows.promote", "--force"), ("flows.rollback", "--why", "it is slow")]
 )
@@ -187,6 +196,7 @@ def test_who_or_why_alone_is_a_wrong_call(project: Any, call: tuple[str, ...]) -
     assert "--by WHO and --why WHY" in done.stderr
 
 
+@pytest.mark.usefixtures("after_it")
 def test_a_rollback_without_a_server_is_an_error_and_no_refusal(project: Any) -> None:
     away = "http://me:secret@127.0.0.1:9"
     done = project.run(
@@ -198,8 +208,8 @@ def test_a_rollback_without_a_server_is_an_error_and_no_refusal(project: Any) ->
     assert "secret" not in done.stdout + done.stderr
 
 
-def test_a_user_error_is_one_line(project: Any, first_run: str) -> None:
-    assert first_run
+@pytest.mark.usefixtures("after_it")
+def test_a_user_error_is_one_line(project: Any) -> None:
     project.edit(train={"epochs": "many"})
     done = project.flow(check=False)
     assert done.returncode == 2

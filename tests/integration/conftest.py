@@ -1,48 +1,14 @@
 """Real servers on loopback, each on a port of its own."""
 
-import contextlib
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
-
-
-def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
-    """The condition's first true value."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.25)
-    raise AssertionError(f"{what}: not within {timeout_s:.0f} s")
-
-
-def answers(url: str) -> bool:
-    with contextlib.suppress(httpx.HTTPError):
-        return httpx.get(url, timeout=2).is_success
-    return False
-
-
-def stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+from tests.servers import answers, free_port, prefect_api, stop, wait_until
 
 
 class MlflowServer:
@@ -80,25 +46,12 @@ def mlflow_server(project: Any, tmp_path: Path) -> Iterator[MlflowServer]:
 @pytest.fixture(scope="module")
 def prefect_server(project: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server, a process work pool, all deployments applied, and a worker; its API."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
-    api = f"http://127.0.0.1:{port}/api"
-    project.environment["PREFECT_API_URL"] = api
-    project.environment["PREFECT_HOME"] = str(folder)
     prefect = (sys.executable, "-m", "prefect")
-    server = project.start(
-        *prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port),
-        log=folder / "server.log",
-    )  # fmt: skip
-    worker = None
-    try:
-        wait_until(lambda: answers(f"{api}/health"), 90, "prefect server")
+    with prefect_api(project, tmp_path_factory.mktemp("server")) as api:
         project.run("bash", "scripts/apply_deployments.sh")
         worker = project.start(
             *prefect, "worker", "start", "--pool", "local", "--limit", "1",
-            log=folder / "worker.log",
+            log=tmp_path_factory.mktemp("worker") / "worker.log",
         )  # fmt: skip
         yield api
-    finally:
-        if worker is not None:
-            stop(worker)
-        stop(server)
+        stop(worker)

@@ -12,7 +12,7 @@ from typing import Self
 
 import pytest
 
-from tests.integration.conftest import free_port
+from tests.servers import free_port
 
 
 @dataclass(frozen=True)

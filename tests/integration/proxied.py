@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.integration.conftest import answers, free_port, stop, wait_until
 from tests.integration.served import start
 from tests.runtime.files import write_classifier
+from tests.servers import answers, free_port, stop, wait_until
 from tests.serving.running import NAME, pixels
 
 ROOT = Path(__file__).parent.parent.parent

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.integration.conftest import answers, free_port, wait_until
+from tests.servers import answers, free_port, wait_until
 
 SERVE = (sys.executable, "-m", "lowtide", "serve")
 

@@ -22,9 +22,9 @@ from lowtide.placement.plan import Plan
 from lowtide.placement.sites import load_sites
 from lowtide.placement.solve import solve
 from tasks.placing import read_problem
-from tests.integration.conftest import wait_until
 from tests.integration.proxied import Origin, Proxy
 from tests.placement.files import START, site, sites_content, write_sites, write_trace
+from tests.servers import wait_until
 
 pytestmark = [
     pytest.mark.integration,

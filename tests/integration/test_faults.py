@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from lowtide.energy.ledger import Ledger
-from tests.integration.conftest import wait_until
+from tests.servers import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

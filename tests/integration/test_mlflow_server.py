@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from lowtide.artifacts import STAGES
-from tests.integration.conftest import wait_until
+from tests.servers import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

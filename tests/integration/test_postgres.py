@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tests.integration.conftest import answers, free_port, stop, wait_until
 from tests.integration.postgres import Cluster
+from tests.servers import answers, free_port, stop, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

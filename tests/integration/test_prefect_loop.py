@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.conftest import wait_until
+from tests.servers import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 FLOW = "carbon-aware-pipeline"

@@ -21,9 +21,9 @@ from lowtide.search.space import Space
 from lowtide.search.storage import Database
 from lowtide.search.study import Study, Trial
 from tests.conftest import ROOT, edit_params
-from tests.integration.conftest import wait_until
 from tests.integration.postgres import Cluster
 from tests.search.conftest import CHANGES, make_trained
+from tests.servers import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 

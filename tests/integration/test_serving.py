@@ -16,9 +16,9 @@ import pytest
 from mlflow import MlflowClient
 
 from lowtide.registry import MODEL
-from tests.integration.conftest import answers, wait_until
 from tests.integration.served import SERVE, serving
 from tests.runtime.files import write_classifier
+from tests.servers import answers, wait_until
 from tests.serving.running import NAME, pixels
 from tests.serving.test_follow import put, write_numbered
 

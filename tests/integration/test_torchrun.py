@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from lowtide.artifacts import read_json
 from lowtide.energy.ledger import Interval, Ledger
 from tests.conftest import LENIENT, QUICK, ROOT, edit_params
-from tests.integration.conftest import wait_until
+from tests.servers import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 PATIENCE_S = 900  # a busy machine's

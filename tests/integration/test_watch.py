@@ -9,8 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.integration.conftest import answers, free_port, stop, wait_until
 from tests.runtime.files import write_classifier
+from tests.servers import answers, free_port, stop, wait_until
 from tests.serving.running import NAME, pixels
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]

@@ -22,6 +22,11 @@ def net(channels, size, classes):
 """
 
 
+@pytest.fixture(autouse=True)
+def _exported_once() -> None:
+    """Here in the checkout."""
+
+
 @pytest.fixture
 def params(write_params: Callable[..., Path]) -> Params:
     return load_params(write_params())
