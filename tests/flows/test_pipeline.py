@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ def first_run(project: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def after_it(project: Any, first_run: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def after_it(
+    project: Any, first_run: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Further runs share a server, which spares each the start of its own."""
     assert first_run
     with prefect_api(project, tmp_path_factory.mktemp("server")):
@@ -196,6 +199,7 @@ def test_who_or_why_alone_is_a_wrong_call(project: Any, call: tuple[str, ...]) -
     assert "--by WHO and --why WHY" in done.stderr
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("after_it")
 def test_a_rollback_without_a_server_is_an_error_and_no_refusal(project: Any) -> None:
     away = "http://me:secret@127.0.0.1:9"
@@ -208,6 +212,7 @@ def test_a_rollback_without_a_server_is_an_error_and_no_refusal(project: Any) ->
     assert "secret" not in done.stdout + done.stderr
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("after_it")
 def test_a_user_error_is_one_line(project: Any) -> None:
     project.edit(train={"epochs": "many"})

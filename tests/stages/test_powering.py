@@ -48,14 +48,17 @@ def limits_set(driver: Driver) -> list[str]:
 def test_limits_are_tried_from_the_one_that_was_found_down_and_it_comes_back(
     driver: Driver, train: Callable[..., str]
 ) -> None:
-    """By default nobody asks for that."""
     driver.write("0.limit 250000")
-    train()
-    assert limits_set(driver) == []
     train(power_limits=3)
     tried = [int(call.split()[-1]) for call in limits_set(driver)]
     assert (tried[0], max(tried), tried[-1]) == (250000, 250000, 250000)
     assert driver.value("0.limit") == 250000
+
+
+@pytest.mark.integration
+def test_nobody_asks_for_it_by_default(driver: Driver, train: Callable[..., str]) -> None:
+    train()
+    assert limits_set(driver) == []
 
 
 def test_without_permission_training_goes_on_and_says_why(

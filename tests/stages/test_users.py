@@ -28,7 +28,9 @@ def write_images(folder: Path) -> Path:
     ("network", "left", "pruned", "named"),
     [
         pytest.param("resnet", 0.85, "net.", None, marks=pytest.mark.integration),
-        ("resnext", 0.2, "net.", None),  # out of reach without the grouped convolutions
+        pytest.param(  # out of reach without the grouped convolutions
+            "resnext", 0.2, "net.", None, marks=pytest.mark.integration
+        ),
         pytest.param("mobilenet", 0.85, "net.", None, marks=pytest.mark.integration),
         ("vit", 0.85, "mlp", "blocks.0.attn.qkv"),  # which of its layers lose how much is measured
     ],
