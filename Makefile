@@ -39,10 +39,10 @@ check: setup ## lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check ## check, and every test that needs no server beyond loopback
+test: check ## check, and every test that needs no real server and takes no minute
 	$(BIN)/pytest -m "not integration" -n 2 --dist loadfile --no-loadscope-reorder
 
-integration: setup ## the tests against real servers; what is missing is said and skipped
+integration: setup ## the tests against real servers, and long ones; what is missing is said and skipped
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,browser,conformance,postgres,lightning,transformers]'
 	@npm ci --silent --ignore-scripts --prefix deploy/edge || true
 	$(BIN)/pytest -m integration -rs

@@ -50,13 +50,15 @@ def prefect_api(project: Any, folder: Path) -> Iterator[str]:
     port, own = free_port(), dict(project.environment)
     api = f"http://127.0.0.1:{port}/api"
     project.environment |= {"PREFECT_API_URL": api, "PREFECT_HOME": str(folder)}
-    server = project.start(
-        sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1",
-        "--port", str(port), log=folder / "server.log",
-    )  # fmt: skip
+    server = None
     try:
+        server = project.start(
+            sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1",
+            "--port", str(port), log=folder / "server.log",
+        )  # fmt: skip
         wait_until(lambda: answers(f"{api}/health"), 90, "prefect server")
         yield api
     finally:
-        stop(server)
+        if server is not None:
+            stop(server)
         project.environment = own

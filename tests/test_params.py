@@ -31,6 +31,7 @@ from lowtide.params import load_params
         ("train", {"schedule": "cosine"}, r"train\.schedule: .*found 'cosine'"),
         ("prune", {"round_to": 0}, r"prune\.round_to: Input should be 'auto', or greater .* 0\)$"),
         ("search", {"space": {"a.b": 3}}, r"space\.a\.b: .* a valid dictionary, or a list \("),
+        ("search", {"space": {1: 3}}, r"space\.1\.\[key\]: Input should be a valid string \("),
         ("search", {"space": {"a": {"low": 1}}}, r"search\.space\.a\.high: Field required$"),
         ("search", {"space": {"a": [[1]]}}, r"search\.space\.a\.0: .*or a valid string \("),
     ],

@@ -1,7 +1,8 @@
 """Warnings of libraries, kept from people's terminals by any thread.
 
 `warnings.catch_warnings` puts back the filters that it found, and they are the process's: of two
-threads that overlap, the first to leave ends the other's silence, and the last leaves its own.
+threads that overlap, the one that entered first, leaving first, ends the other's silence, and the
+other then puts back that of the first, for good.
 """
 
 import threading
@@ -16,7 +17,7 @@ _depth = 0
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """No warning is shown, or raised, in any thread until the last that asked for it leaves."""
+    """No warning is shown, or raised, in any thread until the last that entered here leaves."""
     global _depth
     with _lock:
         if not _depth:

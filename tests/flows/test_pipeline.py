@@ -199,8 +199,6 @@ def test_who_or_why_alone_is_a_wrong_call(project: Any, call: tuple[str, ...]) -
     assert "--by WHO and --why WHY" in done.stderr
 
 
-@pytest.mark.integration
-@pytest.mark.usefixtures("after_it")
 def test_a_rollback_without_a_server_is_an_error_and_no_refusal(project: Any) -> None:
     away = "http://me:secret@127.0.0.1:9"
     done = project.run(
@@ -212,15 +210,20 @@ def test_a_rollback_without_a_server_is_an_error_and_no_refusal(project: Any) ->
     assert "secret" not in done.stdout + done.stderr
 
 
-@pytest.mark.integration
-@pytest.mark.usefixtures("after_it")
-def test_a_user_error_is_one_line(project: Any) -> None:
+def test_a_wrong_value_is_one_line(project: Any) -> None:
     project.edit(train={"epochs": "many"})
     done = project.flow(check=False)
+    project.edit(train={"epochs": 1})
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     assert "train.epochs" in done.stdout + done.stderr
-    project.edit(train={"epochs": 1}, model={"teacher": "nomod:fn"})
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(900)
+def test_a_stage_that_fails_is_one_line(project: Any) -> None:
+    """With the temporary server of such a run."""
+    project.edit(model={"teacher": "nomod:fn"})
     done = project.flow(check=False)
     assert done.returncode == 1
     assert "nomod:fn cannot be imported" in done.stdout + done.stderr

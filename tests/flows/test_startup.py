@@ -3,7 +3,7 @@ import sys
 
 from tests.conftest import ROOT
 
-FLOWS = "flows.pipeline, flows.promote, flows.rollback"
+FLOWS = "flows.pipeline, flows.promote, flows.rollback, flows.balance, flows.watch"
 
 
 def test_flows_start_without_torch_which_is_for_their_stages() -> None:

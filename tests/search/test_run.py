@@ -91,7 +91,8 @@ def test_a_search_ends_within_its_budget_and_leaves_front_patch_and_plot(
     budget_g = enough_g(path, 2.5)
     found = search(path, budget_g)
     assert found["spent_g"] <= TOLERANCE * budget_g
-    assert found["spent_g"] > budget_g - 2 * found["rungs_g"][0]  # what another would be taken for
+    # another trial may have been left at once: its exports, taken to be as dear as the latest were
+    assert found["spent_g"] > budget_g - 2 * found["rungs_g"][0]
     assert found["spent_g"] == pytest.approx(ledger_g(found["study_id"]))
     assert [trial["number"] for trial in found["trials"]] == list(range(len(found["trials"])))
     assert any(trial["state"] == "complete" for trial in found["trials"])

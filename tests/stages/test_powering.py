@@ -55,7 +55,6 @@ def test_limits_are_tried_from_the_one_that_was_found_down_and_it_comes_back(
     assert driver.value("0.limit") == 250000
 
 
-@pytest.mark.integration
 def test_nobody_asks_for_it_by_default(driver: Driver, train: Callable[..., str]) -> None:
     train()
     assert limits_set(driver) == []

@@ -45,7 +45,7 @@ def test_a_users_network_goes_through_the_chain(
 ) -> None:
     """It teaches itself: no student is named, so that its own layers are pruned and quantized.
 
-    What is particular to a network is tested in tests/compression/test_users.py, for all of them.
+    How each is cut and exported is tested in tests/compression/test_users.py, too.
     """
     write_params(
         data={"source": "npz", "path": str(write_images(checkout)), "val_fraction": 0.25},
@@ -73,4 +73,5 @@ def test_a_users_network_goes_through_the_chain(
     images = np.load(checkout / "images.npz")["x_test"].transpose(0, 3, 1, 2)
     whole, small = (OnnxModel(path, 1) for path in (artifacts.MODEL_FP32, artifacts.MODEL_INT8))
     answers = [model.logits(np.ascontiguousarray(images)).argmax(1) for model in (whole, small)]
+    assert len(set(answers[0])) > 1
     assert (answers[0] == answers[1]).mean() > 0.9

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 UNKNOWN_KEY, MISSING = "extra_forbidden", "missing"  # as pydantic calls them
-WORDS = {"a valid tuple": "a list", " or instance of [A-Za-z]+": "", "^Value error, ": ""}
+THE_KEY = "[key]"  # itself is refused, and not its value
+WORDS = {"a valid tuple": "a list", " or instance of [A-Za-z]+": "", "^Value error, ": "",
+         ", unable to parse .*": ""}  # fmt: skip
 EXPECTED = "Input should be "
 
 Place = tuple[int | str, ...]
@@ -53,7 +55,8 @@ def _written(one: ErrorDetails, content: Any) -> Place:
         if _holds(content, part):
             content = content[part]
             place.append(part)
-    return (*place, last) if one["type"] == MISSING or _holds(content, last) else tuple(place)
+    written = one["type"] == MISSING or last == THE_KEY or _holds(content, last)
+    return (*place, last) if written else tuple(place)
 
 
 def _holds(content: Any, part: int | str) -> bool:
