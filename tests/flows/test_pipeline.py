@@ -189,7 +189,6 @@ def test_a_forced_promotion_is_recorded_and_can_be_rolled_back(project: Any) -> 
     ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("after_it")
 @pytest.mark.parametrize(
     "call", [("flows.promote", "--force"), ("flows.rollback", "--why", "it is slow")]
 )
@@ -222,7 +221,6 @@ def test_a_wrong_value_is_one_line(project: Any) -> None:
 @pytest.mark.integration
 @pytest.mark.timeout(900)
 def test_a_stage_that_fails_is_one_line(project: Any) -> None:
-    """With the temporary server of such a run."""
     project.edit(model={"teacher": "nomod:fn"})
     done = project.flow(check=False)
     assert done.returncode == 1

@@ -46,11 +46,10 @@ def mlflow_server(project: Any, tmp_path: Path) -> Iterator[MlflowServer]:
 @pytest.fixture(scope="module")
 def prefect_server(project: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server, a process work pool, all deployments applied, and a worker; its API."""
-    prefect = (sys.executable, "-m", "prefect")
     with prefect_api(project, tmp_path_factory.mktemp("server")) as api:
         project.run("bash", "scripts/apply_deployments.sh")
         worker = project.start(
-            *prefect, "worker", "start", "--pool", "local", "--limit", "1",
+            sys.executable, "-m", "prefect", "worker", "start", "--pool", "local", "--limit", "1",
             log=tmp_path_factory.mktemp("worker") / "worker.log",
         )  # fmt: skip
         yield api
