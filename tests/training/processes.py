@@ -3,10 +3,11 @@
 import multiprocessing
 import os
 import pickle
-import socket
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from tests.servers import free_port
 
 TIMEOUT_S = 120
 FORKED = multiprocessing.get_context("forkserver")
@@ -21,7 +22,7 @@ def in_processes(
     ends: the processes that are still there then; by default all.
     """
     answers = FORKED.Queue()
-    port = _free_port()
+    port = free_port()
     running = [
         FORKED.Process(target=_run, args=(answers, rank, num, port, function, arguments))
         for rank in range(num)
@@ -54,10 +55,3 @@ def _run(
             answers.put((rank, pickle.dumps(answer)))  # bytes: tensors would go by shared memory
     except BaseException:  # noqa: BLE001 -- told in the test
         answers.put((rank, f"process {rank}: {traceback.format_exc()}"))
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
